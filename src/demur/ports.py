@@ -1,0 +1,208 @@
+"""What Demur asks of the world: a store, a vault, sources of facts, a clock, zones and observers.
+
+A `Store` runs *work* (a function of a `Transaction`) one at a time under the append lock and commits in groups: what
+one work wrote becomes durable together or not at all, and its result is released only after the commit. The store
+keeps opaque bytes beside the few columns that it must search by; whatever could identify a person is sealed or
+blinded before it arrives here (S5.4, S5.5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from demur.core.record import Draft, Entry, Sealed
+    from demur.core.schema import Source
+    from demur.core.terms import Request, State, Timestamp
+
+T = TypeVar("T")
+
+
+class RequestRow(msgspec.Struct, frozen=True):
+    """Remembers an answered request (S1.4): `key` blinds caller and request id, `digest` blinds the action digest."""
+
+    key: bytes
+    digest: bytes
+    sequence: int
+
+
+class GrantRow(msgspec.Struct, frozen=True):
+    """A grant as stored; `body` is the domain's. States: live, redeemed, completed, failed, unknown, revoked."""
+
+    id: str
+    token_hash: bytes
+    sequence: int
+    state: str
+    expires_at: Timestamp
+    body: bytes
+
+
+class ReviewRow(msgspec.Struct, frozen=True):
+    """A review as stored; `match` blinds log, action digest, subject and actor, so that an approval is found again."""
+
+    id: str
+    sequence: int
+    match: bytes
+    state: str
+    deadline: Timestamp
+    body: bytes
+
+
+class SpendRow(msgspec.Struct, frozen=True):
+    """One grant counted by one counter (S4.1). It counts until `expires_at` unless its grant was redeemed."""
+
+    counter: str
+    key: bytes
+    at: Timestamp
+    amount: int
+    grant_id: str
+    expires_at: Timestamp
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a counter says: how many grants and the sum of their amounts."""
+
+    count: int
+    total: int
+
+
+class StoredRecord(msgspec.Struct, frozen=True):
+    """One record of the ledger: `leaf` is the exact bytes that are hashed."""
+
+    sequence: int
+    leaf: bytes
+    record_hash: bytes
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The end of the ledger: its size and the hash of its last record (32 zero bytes when empty)."""
+
+    size: int
+    record_hash: bytes
+
+
+class Transaction(Protocol):
+    """What one work may read and write. Earlier works of the same group are visible. `now` never runs backwards."""
+
+    @property
+    def log(self) -> str: ...
+    @property
+    def now(self) -> Timestamp: ...
+    @property
+    def head(self) -> Head: ...
+    def append(self, draft: Draft) -> Entry:
+        """Add a record: the next sequence number, the hash of the one before, this transaction's time."""
+    def find_request(self, key: bytes) -> RequestRow | None: ...
+    def put_request(self, row: RequestRow) -> None: ...
+    def usage(self, counter: str, key: bytes, since: Timestamp) -> Usage:
+        """Grants counted at or after `since` that are redeemed, or live and not expired at `now`."""
+    def spend(self, row: SpendRow) -> None: ...
+    def settle(self, grant_id: str) -> None:
+        """The grant was redeemed: its spending no longer expires."""
+    def release(self, grant_id: str) -> None:
+        """The grant was revoked: its spending no longer counts."""
+    def find_grant(self, grant_id: str) -> GrantRow | None: ...
+    def put_grant(self, row: GrantRow) -> None:
+        """Insert, or replace the row with the same id."""
+    def find_review(self, review_id: str) -> ReviewRow | None: ...
+    def put_review(self, row: ReviewRow) -> None:
+        """Insert, or replace the row with the same id."""
+    def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
+        """All reviews with this match, oldest first."""
+    def list_reviews(self, *, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
+        """Reviews in one of `states`, the earliest deadline first."""
+    def find_sealed(self, sequence: int) -> Sealed | None: ...
+    def find_record(self, sequence: int) -> StoredRecord | None: ...
+    def find_meta(self, name: str) -> bytes | None: ...
+    def put_meta(self, name: str, value: bytes) -> None: ...
+    def find_blob(self, digest: str) -> bytes | None: ...
+    def put_blob(self, digest: str, data: bytes) -> None:
+        """Keep content-addressed bytes (policies); the same digest is kept once."""
+
+
+class Store(Protocol):
+    """Runs works in order and makes them durable in groups; safe to call from any thread."""
+
+    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Queue `work`. The Future gets its result after the commit; an exception that `work` raises, with nothing of
+        it written; or a `StoreError` where nothing could be made durable. Raises `OverloadedError` when the queue is
+        full, and `StoreError` after a fork or a close."""
+
+    def read(self, query: Callable[[Transaction], T]) -> T:
+        """Run a query against the last committed state; writing in it raises `StoreError`."""
+
+    def records(self, first: int = 0, last: int | None = None) -> Iterator[StoredRecord]:
+        """The records from `first` up to, not including, `last`, in order, one snapshot."""
+
+    def close(self) -> None:
+        """Finish what is queued, release the lease. Closing twice is allowed."""
+
+
+class Vault(Protocol):
+    """Seals what could identify a person under that person's key, and blinds what must be found again (S5.4, S5.5)."""
+
+    def seal(self, person: str, digest: str, fields: Mapping[str, bytes]) -> Sealed:
+        """Encrypt `fields` under a fresh key wrapped by `person`'s key, commit to each with its own salt."""
+
+    def unseal(self, sealed: Sealed) -> dict[str, bytes]:
+        """The fields again; raises `LedgerError` where they were altered or their key was destroyed."""
+
+    def blind(self, *parts: str) -> bytes:
+        """A keyed digest of the parts: equal for equal parts, meaningless without the key."""
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """What a source learned about one fact, and when; `why` says what went wrong where it is unknown."""
+
+    state: object
+    at: Timestamp
+    why: str = ""
+
+
+class FactSource(Protocol):
+    """One named source of facts."""
+
+    @property
+    def is_local(self) -> bool:
+        """Answers at once from memory, so that it need not run in the pool."""
+
+    def learn(self, request: Request, paths: Sequence[str]) -> Mapping[str, State]:
+        """The asked facts. A path left out, or an exception, counts as unknown."""
+
+
+class Sources(Protocol):
+    """All declared sources together: timeouts, caching and failures are their business, never the caller's."""
+
+    def learn(self, request: Request, wanted: Mapping[str, Sequence[str]], now: Timestamp) -> Mapping[str, Learned]:
+        """Learn the wanted paths, given by source name. Never raises for a failing source: the fact is unknown."""
+
+    def close(self) -> None: ...
+
+
+SourceFactory = "Callable[[Source], FactSource]"
+
+
+class Clock(Protocol):
+    """The only reader of the time."""
+
+    def now(self) -> Timestamp: ...
+
+
+class Zones(Protocol):
+    """Time zones from the tz database that Demur ships with, never the host's (S2.4)."""
+
+    @property
+    def version(self) -> str: ...
+    def offset(self, zone: str, at: Timestamp) -> int:
+        """Seconds east of UTC at that instant; raises `KeyError` for a zone that does not exist."""
+
+
+class Observer(Protocol):
+    """Learns of events after they are durable; whatever it does changes no answer."""
+
+    def notify(self, event: Mapping[str, object]) -> None: ...
