@@ -108,6 +108,13 @@ class Await(msgspec.Struct, frozen=True):
     event: str
 
 
+class Detect(msgspec.Struct, frozen=True):
+    """What a source of kind `content` looks for (`code`), and the path of the text fact in which it looks."""
+
+    what: str
+    of: str
+
+
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """One declared fact or argument."""
 
@@ -129,6 +136,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     recheck_at_redeem: bool = False
     one_of: tuple[Value, ...] = ()
     """The values allowed at intake; empty means any."""
+    detect: Detect | None = None
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
