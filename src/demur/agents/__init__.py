@@ -1,1 +1,1 @@
-"""."""
+"""The gate in front of tools: one kind of host per file."""

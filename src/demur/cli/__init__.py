@@ -1,1 +1,1 @@
-"""."""
+"""The command `demur`: translation only, one file per noun."""
