@@ -12,13 +12,33 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
+from demur.core.resolution import Learned
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from demur.core.record import Draft, Entry, Sealed
-    from demur.core.schema import Source
     from demur.core.terms import Request, State, Timestamp
+
+__all__ = [
+    "Clock",
+    "FactSource",
+    "GrantRow",
+    "Head",
+    "Learned",
+    "Observer",
+    "RequestRow",
+    "ReviewRow",
+    "Sources",
+    "SpendRow",
+    "Store",
+    "StoredRecord",
+    "Transaction",
+    "Usage",
+    "Vault",
+    "Zones",
+]
 
 T = TypeVar("T")
 
@@ -156,14 +176,6 @@ class Vault(Protocol):
         """A keyed digest of the parts: equal for equal parts, meaningless without the key."""
 
 
-class Learned(msgspec.Struct, frozen=True):
-    """What a source learned about one fact, and when; `why` says what went wrong where it is unknown."""
-
-    state: object
-    at: Timestamp
-    why: str = ""
-
-
 class FactSource(Protocol):
     """One named source of facts."""
 
@@ -182,9 +194,6 @@ class Sources(Protocol):
         """Learn the wanted paths, given by source name. Never raises for a failing source: the fact is unknown."""
 
     def close(self) -> None: ...
-
-
-SourceFactory = "Callable[[Source], FactSource]"
 
 
 class Clock(Protocol):

@@ -9,17 +9,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core import schema as schemas
-from demur.core.terms import Missing, Request, State, Timestamp
+from demur.core.conform import ConformError, conform
+from demur.core.schema import BUILT_IN, REQUEST
+from demur.core.terms import Missing, Request, State, Timestamp, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from demur.core.schema import Schema, Slot
 
-    from demur.core.schema import Schema
+_ARGUMENT = "action."
+_CLAIMABLE = ("subject", "actor", "resource", "context")
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -37,6 +40,14 @@ class Approval(msgspec.Struct, frozen=True):
     rules: tuple[tuple[str, str], ...]
 
 
+class Learned(msgspec.Struct, frozen=True):
+    """What a source learned about one fact, and when; `why` says what went wrong where it is unknown."""
+
+    state: State
+    at: Timestamp
+    why: str = ""
+
+
 class Facts(msgspec.Struct, frozen=True):
     """One request, ready to be judged. `values` is indexed by slot."""
 
@@ -45,3 +56,137 @@ class Facts(msgspec.Struct, frozen=True):
     now: Timestamp
     approvals: tuple[Approval, ...] = ()
     provenance: dict[int, Provenance] = {}
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """How a row is filled for one schema; made once, when policies load."""
+
+    empty: tuple[State, ...]
+    arguments: dict[str, tuple[tuple[int, str], ...]]
+    """Per declared action: slot and name of each argument."""
+    claims: tuple[tuple[int, str, tuple[str, ...], Slot], ...]
+    """Slot, root and path of each fact that the caller claims."""
+    resolved: dict[str, tuple[int, str]]
+    """Path to slot and source of every fact that a source or Demur itself provides."""
+
+    @classmethod
+    def of(cls, schema: Schema) -> Layout:
+        """The layout of a schema's slots."""
+        places = {(slot.path, slot.type): index for index, slot in enumerate(schema.slots)}
+        arguments = {
+            name: tuple(
+                (places[fact.path, fact.type], fact.path[len(_ARGUMENT) :])
+                for fact in action.arguments
+                if (fact.path, fact.type) in places
+            )
+            for name, action in schema.actions.items()
+        }
+        declared = tuple((index, slot) for index, slot in enumerate(schema.slots) if slot.path not in BUILT_IN)
+        return cls(
+            empty=tuple(_start(slot) for slot in schema.slots),
+            arguments=arguments,
+            claims=tuple(_claim(index, slot) for index, slot in declared if _is_claim(slot)),
+            resolved={slot.path: (index, slot.source) for index, slot in declared if slot.source != REQUEST},
+        )
+
+
+def resolve(request: Request, schema: Schema, learned: Mapping[str, Learned], now: Timestamp) -> Facts:
+    """The facts of one request; `learned` holds what sources and counters said, by path. Never raises."""
+    return fill(request, Layout.of(schema), learned, now)
+
+
+def fill(request: Request, layout: Layout, learned: Mapping[str, Learned], now: Timestamp) -> Facts:
+    """`resolve` with the layout at hand."""
+    row = list(layout.empty)
+    row[: len(BUILT_IN)] = _built_in(request, now)
+    for slot, name in layout.arguments.get(request.action, ()):
+        row[slot] = request.arguments.get(name, Missing.ABSENT)
+    for index, root, names, declared in layout.claims:
+        row[index] = _claimed(_properties(request, root), names, declared)
+    provenance: dict[int, Provenance] = {}
+    _place(row, provenance, layout, learned)
+    return Facts(request, row, now, (), provenance)
+
+
+def with_approvals(facts: Facts, approvals: tuple[Approval, ...]) -> Facts:
+    """The same facts, to be judged again with what people approved (S7.2)."""
+    return msgspec.structs.replace(facts, approvals=approvals)
+
+
+def with_learned(facts: Facts, layout: Layout, learned: Mapping[str, Learned]) -> Facts:
+    """The same facts with some of them learned afresh (S4.2, S6.2)."""
+    row = list(facts.values)
+    provenance = dict(facts.provenance)
+    _place(row, provenance, layout, learned)
+    return msgspec.structs.replace(facts, values=row, provenance=provenance)
+
+
+def _place(
+    row: list[State], provenance: dict[int, Provenance], layout: Layout, learned: Mapping[str, Learned]
+) -> None:
+    for path, item in learned.items():
+        place = layout.resolved.get(path)
+        if place is not None:
+            slot, source = place
+            row[slot] = item.state
+            provenance[slot] = Provenance(source, item.at, item.why)
+
+
+def _start(slot: Slot) -> State:
+    """An argument that this action does not have is absent; whatever nobody filled in is unknown."""
+    return Missing.ABSENT if slot.path.startswith(_ARGUMENT) and slot.source == REQUEST else Missing.UNKNOWN
+
+
+def _is_claim(slot: Slot) -> bool:
+    return slot.source == REQUEST and slot.path.partition(".")[0] in _CLAIMABLE
+
+
+def _claim(index: int, slot: Slot) -> tuple[int, str, tuple[str, ...], Slot]:
+    root, *path = slot.path.split(".")
+    return index, root, tuple(path), slot
+
+
+def _built_in(request: Request, now: Timestamp) -> tuple[State, ...]:
+    """In the order of `schema.BUILT_IN`."""
+    model = request.model
+    return (
+        request.subject.type,
+        request.subject.id,
+        request.actor.type,
+        request.actor.id,
+        request.caller,
+        request.action,
+        request.resource.type,
+        request.resource.id,
+        request.session or Missing.ABSENT,
+        model.name if model else Missing.ABSENT,
+        model.version if model and model.version else Missing.ABSENT,
+        now,
+    )
+
+
+def _properties(request: Request, root: str) -> Mapping[str, Value]:
+    match root:
+        case "subject":
+            return request.subject.properties
+        case "actor":
+            return request.actor.properties
+        case "resource":
+            return request.resource.properties
+        case _:
+            return request.context
+
+
+def _claimed(members: Mapping[str, Value], path: tuple[str, ...], slot: Slot) -> State:
+    """What the caller claims. Left out, an optional fact is absent and another one unknown (S2.1)."""
+    value: Value = members  # type: ignore[assignment]  # a mapping keyed by text is a mapping of values
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            return Missing.ABSENT if slot.optional else Missing.UNKNOWN
+        value = value[name]
+    if len(path) == 1:
+        return value
+    try:
+        return conform(value, slot.type)
+    except ConformError:
+        return Missing.UNKNOWN

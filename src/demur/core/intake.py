@@ -1,0 +1,352 @@
+"""Bytes -> Request, or an `IntakeError` that says where, what was expected and what was found.
+
+- Refused (S1.2): duplicate member names, lone surrogates, non-finite numbers, integers beyond +-(2^53-1), nesting
+  over 32, more than 256 KiB, a missing subject, action or resource, and undeclared, missing or ill-typed arguments
+  of a declared action.
+- Unknown top-level members are ignored, as AuthZEN demands, and are no part of the action.
+- Numbers take their declared type first; then the action digest is taken (S1.3).
+- The actor is bound to the caller's credential where that binds one; a body cannot speak for another (S1.1).
+- The only error that leaves this module is `IntakeError`.
+
+Clauses: S1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from demur.core import canonical
+from demur.core.conform import ConformError, conform, describe
+from demur.core.schema import REQUEST, Fact, Kind, Schema, Type
+from demur.core.terms import MAX_INT, Entity, Model, Request, Value
+from demur.errors import IntakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+MAX_ID = 1_024
+"""Longest type, id, session or request id, in characters."""
+
+_DYN = Type(Kind.DYN)
+_STRING = Type(Kind.STRING)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asked, as authenticated. `actor` is the agent that the credential stands for, if it is bound to one."""
+
+    id: str = "local"
+    actor: Entity | None = None
+
+
+class _Defect:
+    """Stands in a parsed document for what JSON can say but a request may not."""
+
+    def __init__(self, expected: str, found: str, *, below: str = "") -> None:
+        self.expected = expected
+        self.found = found
+        self.below = below
+
+
+def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Caller) -> Request:
+    """The request, typed by the schema, immutable and digested; raises `IntakeError`.
+
+    `raw` is AuthZEN's evaluation request as JSON text, or the same already parsed. Beside AuthZEN's members it may
+    carry `actor`, `session`, `trace_id` (also as a W3C traceparent), `request_id` and `model`.
+    """
+    body = _parse(raw)
+    subject = _entity(body, "subject")
+    resource = _entity(body, "resource")
+    action, arguments = _action(body)
+    context = _members(body.get("context", {}), "/context")
+    declared = schema.actions.get(action)
+    if declared is not None:
+        arguments = _arguments(arguments, {fact.path[7:]: fact for fact in declared.arguments}, action)
+        _check_resource_type(resource.type, declared.resource_types)
+    else:
+        arguments = _conformed(arguments, "/action/properties")
+    actor = _actor(body, caller)
+    claims = {"subject": subject.properties, "actor": actor.properties, "resource": resource.properties}
+    typed = _typed_claims({**claims, "context": context}, schema)
+    request = Request(
+        subject=Entity(type=subject.type, id=subject.id, properties=typed["subject"]),
+        actor=Entity(type=actor.type, id=actor.id, properties=typed["actor"]),
+        action=action,
+        arguments=arguments,
+        resource=Entity(type=resource.type, id=resource.id, properties=typed["resource"]),
+        context=typed["context"],
+        session=_optional_text(body, "session"),
+        trace_id=_trace_id(_optional_text(body, "trace_id")),
+        request_id=_optional_text(body, "request_id"),
+        caller=caller.id,
+        model=_model(body),
+        digest="",
+    )
+    return msgspec.structs.replace(request, digest=digest(request, schema))
+
+
+def digest(request: Request, schema: Schema) -> str:
+    """The action digest of S1.3: SHA-256 over RFC 8785 of subject, actor, action, resource and bound context."""
+    bound = {name: value for name, value in request.context.items() if _is_bound(name, schema)}
+    form = canonical.encode(
+        {
+            "subject": _plain(request.subject),
+            "actor": _plain(request.actor),
+            "action": {"name": request.action, "properties": request.arguments},
+            "resource": _plain(request.resource),
+            "context": bound,
+        }
+    )
+    if len(form) > MAX_BYTES:
+        _fail("", f"at most {MAX_BYTES} bytes", f"{len(form)} bytes")
+    return "sha256:" + hashlib.sha256(form).hexdigest()
+
+
+def _plain(entity: Entity) -> dict[str, object]:
+    return {"type": entity.type, "id": entity.id, "properties": entity.properties}
+
+
+def _is_bound(name: str, schema: Schema) -> bool:
+    fact = schema.facts.get(f"context.{name}")
+    return fact is not None and fact.bound
+
+
+def _parse(raw: bytes | str | Mapping[str, object]) -> dict[str, Value]:
+    if isinstance(raw, Mapping):
+        return _members(raw, "")
+    text = _text(raw)
+    _check_depth(text)
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_double, parse_int=_integer
+        )
+    except json.JSONDecodeError as error:
+        _fail("", "JSON", f"{error.msg[0].lower()}{error.msg[1:]} at line {error.lineno}, column {error.colno}")
+    _check_sound(document, "")
+    return _members(document, "")
+
+
+def _text(raw: bytes | str) -> str:
+    size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        _fail("", f"at most {MAX_BYTES} bytes", f"{size} bytes")
+    if isinstance(raw, str):
+        return raw
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise IntakeError("", expected="UTF-8 text", found=f"an invalid byte at offset {error.start}") from error
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before a recursive parser sees it."""
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _STRUCTURE.finditer(text):
+        mark = token[0]
+        if mark in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                _fail("", f"nesting of at most {MAX_DEPTH}", f"more, at character {token.start()}")
+        elif mark in "]}":
+            depth -= 1
+
+
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""Strings are matched possessively, so a brace within one is never counted and no text makes it slow."""
+
+
+def _object(pairs: list[tuple[str, object]]) -> object:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return _Defect("one member of this name", "two", below=name)
+        seen.add(name)
+    return members
+
+
+def _constant(name: str) -> _Defect:
+    return _Defect("a finite number", f"`{name}`")
+
+
+def _double(text: str) -> float | _Defect:
+    number = float(text)
+    return number if math.isfinite(number) else _Defect("a finite number", "one beyond the range of doubles")
+
+
+def _integer(text: str) -> int | _Defect:
+    number = int(text) if len(text) <= _MAX_DIGITS else MAX_INT + 1
+    return number if -MAX_INT <= number <= MAX_INT else _Defect("an int within +-(2^53-1)", "an int beyond 2^53-1")
+
+
+_MAX_DIGITS = 17
+
+
+def _check_sound(value: object, pointer: str) -> None:
+    """Refuse what the parser marked, and lone surrogates, wherever they stand, ignored members included."""
+    if isinstance(value, str):
+        if not value.isascii():
+            _value(value, _STRING, pointer)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_sound(name, pointer)
+            _check_sound(item, f"{pointer}/{_escape(name)}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_sound(item, f"{pointer}/{index}")
+    elif isinstance(value, _Defect):
+        place = f"{pointer}/{_escape(value.below)}" if value.below else pointer
+        _fail(place, value.expected, value.found)
+
+
+def _members(value: object, pointer: str) -> dict[str, Value]:
+    """An object, its members still unchecked below this level."""
+    if not isinstance(value, Mapping):
+        _fail(pointer, "an object", describe(value))
+    for name in value:
+        if not isinstance(name, str):
+            _fail(pointer, "member names that are text", describe(name))
+    return dict(value)
+
+
+def _conformed(members: dict[str, Value], pointer: str) -> dict[str, Value]:
+    return {name: _value(value, _DYN, f"{pointer}/{_escape(name)}") for name, value in members.items()}
+
+
+def _value(value: object, expected: Type, pointer: str) -> Value:
+    try:
+        return conform(value, expected)
+    except ConformError as error:
+        raise IntakeError(pointer + error.pointer, expected=error.expected, found=error.found) from error
+
+
+def _required(body: Mapping[str, Value], name: str, pointer: str) -> Value:
+    if name not in body:
+        _fail(f"{pointer}/{name}", f"the member `{name}`", "nothing")
+    return body[name]
+
+
+def _identifier(value: object, pointer: str) -> str:
+    text = _value(value, _STRING, pointer)
+    if not isinstance(text, str) or not text:
+        _fail(pointer, "text that is not empty", "empty text")
+    if len(text) > MAX_ID:
+        _fail(pointer, f"at most {MAX_ID} characters", f"{len(text)}")
+    return text
+
+
+def _entity(body: Mapping[str, Value], name: str) -> Entity:
+    members = _members(_required(body, name, ""), f"/{name}")
+    return Entity(
+        type=_identifier(_required(members, "type", f"/{name}"), f"/{name}/type"),
+        id=_identifier(_required(members, "id", f"/{name}"), f"/{name}/id"),
+        properties=_members(members.get("properties", {}), f"/{name}/properties"),
+    )
+
+
+def _actor(body: Mapping[str, Value], caller: Caller) -> Entity:
+    claimed = _entity(body, "actor") if "actor" in body else None
+    if caller.actor is None:
+        return claimed or Entity(type="agent", id=caller.id)
+    if claimed is not None and (claimed.type, claimed.id) != (caller.actor.type, caller.actor.id):
+        _fail("/actor", f"the actor of the credential, `{caller.actor.id}`", f"`{claimed.id[:64]}`")
+    return caller.actor
+
+
+def _action(body: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:
+    members = _members(_required(body, "action", ""), "/action")
+    name = _identifier(_required(members, "name", "/action"), "/action/name")
+    return name, _members(members.get("properties", {}), "/action/properties")
+
+
+def _arguments(given: Mapping[str, Value], declared: Mapping[str, Fact], action: str) -> dict[str, Value]:
+    pointer = "/action/properties"
+    for name in given:
+        if name not in declared:
+            _fail(
+                f"{pointer}/{_escape(name)}",
+                f"a declared argument of `{action}`",
+                f"`{name[:64]}`",
+                hint=_nearest(name, declared) or f"declared are: {', '.join(sorted(declared)) or 'none'}",
+            )
+    for name, fact in declared.items():
+        if name not in given and not fact.optional:
+            _fail(f"{pointer}/{_escape(name)}", f"the argument `{name}` of `{action}`", "nothing")
+    return {name: _fact(value, declared[name], f"{pointer}/{_escape(name)}") for name, value in given.items()}
+
+
+def _fact(value: object, fact: Fact, pointer: str) -> Value:
+    typed = _value(value, fact.type, pointer)
+    if fact.one_of and typed not in fact.one_of:
+        found = "another value" if fact.secret or fact.confidential else f"`{str(typed)[:64]}`"
+        _fail(pointer, "one of " + ", ".join(f"`{item}`" for item in fact.one_of), found)
+    return typed
+
+
+def _check_resource_type(found: str, declared: Sequence[str]) -> None:
+    if declared and found not in declared:
+        _fail("/resource/type", "one of " + ", ".join(f"`{name}`" for name in declared), f"`{found[:64]}`")
+
+
+def _typed_claims(claims: dict[str, dict[str, Value]], schema: Schema) -> dict[str, dict[str, Value]]:
+    """Claimed properties with their declared types; what is not declared is kept as plain JSON."""
+    typed: dict[str, dict[str, Value]] = {}
+    for root, members in claims.items():
+        result: dict[str, Value] = {}
+        pointer = "/context" if root == "context" else f"/{root}/properties"
+        for name, value in members.items():
+            fact = schema.facts.get(f"{root}.{name}")
+            place = f"{pointer}/{_escape(name)}"
+            is_claim = fact is not None and fact.source == REQUEST
+            result[name] = _fact(value, fact, place) if fact is not None and is_claim else _value(value, _DYN, place)
+        typed[root] = result
+    return typed
+
+
+def _optional_text(body: Mapping[str, Value], name: str) -> str:
+    value = body.get(name)
+    return "" if value is None else _identifier(value, f"/{name}")
+
+
+def _trace_id(text: str) -> str:
+    match = _TRACEPARENT.fullmatch(text)
+    return match[1] if match else text
+
+
+def _model(body: Mapping[str, Value]) -> Model | None:
+    if body.get("model") is None:
+        return None
+    members = _members(body["model"], "/model")
+    version = members.get("version")
+    return Model(
+        name=_identifier(_required(members, "name", "/model"), "/model/name"),
+        version="" if version is None else _identifier(version, "/model/version"),
+    )
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def _escape(name: str) -> str:
+    """One reference token of a JSON pointer (RFC 6901, section 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _fail(pointer: str, expected: str, found: str, *, hint: str = "") -> NoReturn:
+    raise IntakeError(pointer, expected=expected, found=found, hint=hint)
