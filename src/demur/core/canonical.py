@@ -61,18 +61,14 @@ def _is_plain_name(name: object) -> bool:
 
 def _text(value: object) -> str:
     match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return _quote(value)
+        case bool() | None:
+            return _WORDS[value]
+        case str() | Timestamp() | Duration():
+            return _quote(str(value))
         case int():
             return _integer(value)
         case float():
             return _number(value)
-        case Timestamp() | Duration():
-            return _quote(str(value))
         case Mapping():
             return _object(value)
         case Sequence():
@@ -80,6 +76,9 @@ def _text(value: object) -> str:
         case _:
             message = f"`{type(value).__name__}` has no canonical form; expected what JSON can say"
             raise ValueError(message)
+
+
+_WORDS = {None: "null", True: "true", False: "false"}
 
 
 def _object(members: Mapping[object, object]) -> str:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core.conform import ConformError, conform
-from demur.core.schema import BUILT_IN, REQUEST
+from demur.core.schema import BUILT_IN, REQUEST, Slot
 from demur.core.terms import Missing, Request, State, Timestamp, Value
 
 if TYPE_CHECKING:
-    from demur.core.schema import Schema, Slot
+    from demur.core.schema import Schema
 
 _ARGUMENT = "action."
 _CLAIMABLE = ("subject", "actor", "resource", "context")
@@ -121,9 +121,7 @@ def with_learned(facts: Facts, layout: Layout, learned: Mapping[str, Learned]) -
     return msgspec.structs.replace(facts, values=row, provenance=provenance)
 
 
-def _place(
-    row: list[State], provenance: dict[int, Provenance], layout: Layout, learned: Mapping[str, Learned]
-) -> None:
+def _place(row: list[State], provenance: dict[int, Provenance], layout: Layout, learned: Mapping[str, Learned]) -> None:
     for path, item in learned.items():
         place = layout.resolved.get(path)
         if place is not None:

@@ -164,13 +164,24 @@ def parse_duration(text: str) -> Duration:
     return Duration(-total if text[0] == "-" else total)
 
 
-Value: TypeAlias = Union[
-    None, bool, int, float, str, Timestamp, Duration, "Sequence[Value]", "Mapping[Value, Value]"
-]
+Value: TypeAlias = Union[None, bool, int, float, str, Timestamp, Duration, "Sequence[Value]", "Mapping[Value, Value]"]
 """A value of a fact: JSON's values, with instants and durations parsed."""
 
 State: TypeAlias = Union[Value, Missing]
 """A fact as known: a value, absent, or unknown."""
+
+
+def to_json(value: object) -> object:
+    """The value as JSON says it: instants and durations as text, everything else as it is."""
+    match value:
+        case Timestamp() | Duration():
+            return str(value)
+        case list() | tuple():
+            return [to_json(item) for item in value]
+        case dict():
+            return {name: to_json(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
