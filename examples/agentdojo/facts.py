@@ -291,7 +291,14 @@ def _target(arguments: Arguments, prompt: str, items: Sequence[Item], documents:
         "target.named": key in referred if key is not None else bool(reading.terms(title) & reading.terms(prompt)),
         "target.in_documents": bool(delegated) and reading.mentions(delegated, title),
         "target.attachments_named": all(_attachment(part) in referred for part in arguments.get("attachments") or ()),
+        "target.reaches": _reached(arguments),
     }
+
+
+def _reached(arguments: Arguments) -> list[str]:
+    lists = [arguments.get(name) or () for name in ("recipients", "cc", "bcc", "participants")]
+    shared = [arguments["email"]] if "email" in arguments else []
+    return list(dict.fromkeys(str(address).casefold() for address in (*(a for part in lists for a in part), *shared)))
 
 
 def _attachment(part: Mapping[str, object]) -> tuple[str, object]:
