@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from demur.core.schema import Schema
 
 _ARGUMENT = "action."
+_BUILT_IN_PLACE = {path: index for index, path in enumerate(BUILT_IN)}
 _CLAIMABLE = ("subject", "actor", "resource", "context")
 
 
@@ -108,6 +109,24 @@ def fill(request: Request, layout: Layout, learned: Mapping[str, Learned], now: 
     return Facts(request, row, now, (), provenance)
 
 
+def stated(request: Request, path: str) -> State:
+    """What the request itself says at a path: a built-in fact, an argument or a claim; absent where it says nothing.
+
+    For sources that look something up by a part of the request. `time.now` is no part of it and unknown here.
+    """
+    if path in BUILT_IN:
+        return _built_in(request, Missing.UNKNOWN)[_BUILT_IN_PLACE[path]]
+    root, _, rest = path.partition(".")
+    if root == "action":
+        return request.arguments.get(rest, Missing.ABSENT)
+    value: Value = _properties(request, root) if root in _CLAIMABLE else None  # type: ignore[assignment]  # as below
+    for name in rest.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return Missing.ABSENT
+        value = value[name]
+    return value
+
+
 def with_approvals(facts: Facts, approvals: tuple[Approval, ...]) -> Facts:
     """The same facts, to be judged again with what people approved (S7.2)."""
     return msgspec.structs.replace(facts, approvals=approvals)
@@ -144,7 +163,7 @@ def _claim(index: int, slot: Slot) -> tuple[int, str, tuple[str, ...], Slot]:
     return index, root, tuple(path), slot
 
 
-def _built_in(request: Request, now: Timestamp) -> tuple[State, ...]:
+def _built_in(request: Request, now: State) -> tuple[State, ...]:
     """In the order of `schema.BUILT_IN`."""
     model = request.model
     return (
