@@ -118,12 +118,13 @@ class Transaction(Protocol):
     def append(self, draft: Draft) -> Entry:
         """Add a record: the next sequence number, the hash of the one before, this transaction's time."""
     def find_request(self, key: bytes) -> RequestRow | None: ...
-    def put_request(self, row: RequestRow) -> None: ...
+    def put_request(self, row: RequestRow) -> None:
+        """Insert, or replace the row with the same key."""
     def usage(self, counter: str, key: bytes, since: Timestamp) -> Usage:
         """Grants counted at or after `since` that are redeemed, or live and not expired at `now`."""
     def spend(self, row: SpendRow) -> None: ...
     def settle(self, grant_id: str) -> None:
-        """The grant was redeemed: its spending no longer expires."""
+        """The grant was redeemed: its spending no longer expires. What has expired by `now` stays expired."""
     def release(self, grant_id: str) -> None:
         """The grant was revoked: its spending no longer counts."""
     def find_grant(self, grant_id: str) -> GrantRow | None: ...
@@ -139,7 +140,8 @@ class Transaction(Protocol):
     def find_sealed(self, sequence: int) -> Sealed | None: ...
     def find_record(self, sequence: int) -> StoredRecord | None: ...
     def find_meta(self, name: str) -> bytes | None: ...
-    def put_meta(self, name: str, value: bytes) -> None: ...
+    def put_meta(self, name: str, value: bytes) -> None:
+        """Keep a named value; names that begin with `store.` are the store's own and refused."""
     def find_blob(self, digest: str) -> bytes | None: ...
     def put_blob(self, digest: str, data: bytes) -> None:
         """Keep content-addressed bytes (policies); the same digest is kept once."""
@@ -148,6 +150,11 @@ class Transaction(Protocol):
 class Store(Protocol):
     """Runs works in order and makes them durable in groups; safe to call from any thread."""
 
+    @property
+    def log(self) -> str: ...
+    @property
+    def was_clean(self) -> bool:
+        """Whether the store was closed, not killed, before it was opened this time (S5.2)."""
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Queue `work`. The Future gets its result after the commit; an exception that `work` raises, with nothing of
         it written; or a `StoreError` where nothing could be made durable. Raises `OverloadedError` when the queue is
