@@ -1,0 +1,318 @@
+"""Condition -> pieces that a table of values can answer at once, and the rest.
+
+A rule holds when all of its pieces hold. A piece is one of three:
+
+    OnFact    a test of one fact against constants:  action.amount <= 500,  subject.role in ["a", "b"],  !has(x) || x
+    OnList    constants in one list of text:         "clinician" in subject.roles
+    Computed  everything else, evaluated as a program
+
+- Conjunctions are taken apart and negations moved inward (De Morgan). Both are exact in the four-valued logic of S3,
+  in which false wins, then unknown, then failure.
+- Only what is compared with a constant of its own kind becomes a test; what is doubtful stays `Computed`.
+
+Clauses: S2.1, S3.1.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import msgspec
+
+from demur.core.cel.ir import And, Call, Const, FactRef, HasFact, MakeList, Node, Not, Or
+from demur.core.policy.document import AnyOf, Clause, Condition
+from demur.core.schema import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from demur.core.policy.document import Rule
+
+Key: TypeAlias = Union[bool, int, float, str]
+"""A constant as tables hold it; instants and durations as nanoseconds."""
+
+
+class Family(Enum):
+    """Which table answers a test."""
+
+    TEXT = "text"
+    FLAG = "flag"
+    NUMBER = "number"
+    INSTANT = "instant"
+    SPAN = "span"
+    PRESENCE = "presence"
+
+
+_FAMILY = {
+    Kind.STRING: Family.TEXT,
+    Kind.BOOL: Family.FLAG,
+    Kind.INT: Family.NUMBER,
+    Kind.DOUBLE: Family.NUMBER,
+    Kind.TIMESTAMP: Family.INSTANT,
+    Kind.DURATION: Family.SPAN,
+}
+_MIRROR = {"_==_": "_==_", "_!=_": "_!=_", "_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_"}
+_EQUALITY = frozenset({"_==_", "_!=_"})
+_UNORDERED = frozenset({Family.TEXT, Family.FLAG})
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """The fact `op` a constant."""
+
+    op: str
+    constant: Key
+
+
+class Given(msgspec.Struct, frozen=True):
+    """`has(fact)`."""
+
+
+class Every(msgspec.Struct, frozen=True):
+    """All parts hold."""
+
+    parts: tuple[Test, ...]
+
+
+class Some(msgspec.Struct, frozen=True):
+    """One part holds."""
+
+    parts: tuple[Test, ...]
+
+
+class Inverse(msgspec.Struct, frozen=True):
+    """The part does not hold."""
+
+    part: Test
+
+
+Test: TypeAlias = Union[Compare, Given, Every, Some, Inverse]
+
+
+class OnFact(msgspec.Struct, frozen=True):
+    """A test of one fact; `node` says the same as a condition."""
+
+    slot: int
+    family: Family
+    test: Test
+    node: Node
+
+
+class OnList(msgspec.Struct, frozen=True):
+    """One of `members` (or, inverted, none of them) is in a list of text."""
+
+    slot: int
+    members: frozenset[str]
+    is_inverted: bool
+    node: Node
+
+
+class Computed(msgspec.Struct, frozen=True):
+    """A condition that no table answers."""
+
+    node: Node
+
+
+Piece: TypeAlias = Union[OnFact, OnList, Computed]
+
+
+def pieces(rule: Rule) -> tuple[Piece, ...]:
+    """What must all hold for the rule to hold."""
+    parts = [part for clause in rule.when for part in _conjuncts(clause_node(clause), is_negated=False)]
+    parts += [part for clause in rule.unless for part in _conjuncts(clause_node(clause), is_negated=True)]
+    return tuple(_piece(node, is_negated=is_negated) for node, is_negated in parts)
+
+
+def clause_node(clause: Clause) -> Node:
+    """The condition that a clause stands for; an any-of group is the disjunction of its members."""
+    match clause:
+        case Condition():
+            return clause.node
+        case AnyOf(conditions=(only,)):
+            return only.node
+        case AnyOf():
+            return Or(tuple(condition.node for condition in clause.conditions))
+
+
+def _conjuncts(node: Node, *, is_negated: bool) -> Iterator[tuple[Node, bool]]:
+    match node:
+        case Not():
+            yield from _conjuncts(node.arg, is_negated=not is_negated)
+        case And() if not is_negated:
+            for part in node.args:
+                yield from _conjuncts(part, is_negated=False)
+        case Or() if is_negated:
+            for part in node.args:
+                yield from _conjuncts(part, is_negated=True)
+        case _:
+            yield node, is_negated
+
+
+def _piece(node: Node, *, is_negated: bool) -> Piece:
+    whole = Not(node) if is_negated else node
+    found = _test(node)
+    if found is not None:
+        test = Inverse(found.test) if is_negated else found.test
+        return OnFact(found.slot, found.family, test, whole)
+    membership = _membership(node)
+    if membership is not None:
+        slot, members = membership
+        return OnList(slot, members, is_negated, whole)
+    return Computed(whole)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    slot: int
+    family: Family
+    test: Test
+
+
+def _test(node: Node) -> _Found | None:
+    """The node as a test of exactly one fact."""
+    match node:
+        case FactRef() if node.type.kind is Kind.BOOL:
+            return _Found(node.slot, Family.FLAG, Compare("_==_", constant=True))
+        case HasFact():
+            return _Found(node.slot, Family.PRESENCE, Given())
+        case Call(op="@in", args=(FactRef() as fact, MakeList() as options)):
+            return _one_of(fact, options)
+        case Call(args=(FactRef() as fact, Const() as constant)):
+            return _comparison(fact, node.op, constant)
+        case Call(args=(Const() as constant, FactRef() as fact)):
+            return _comparison(fact, _MIRROR.get(node.op, ""), constant)
+        case Not():
+            inner = _test(node.arg)
+            return inner and _Found(inner.slot, inner.family, Inverse(inner.test))
+        case And() | Or():
+            return _together(node)
+        case _:
+            return None
+
+
+def _comparison(fact: FactRef, op: str, constant: Const) -> _Found | None:
+    family = _FAMILY.get(fact.type.kind)
+    key = _key(constant)
+    if family is None or key is None or _FAMILY.get(constant.type.kind) is not family or op not in _MIRROR:
+        return None
+    if family in _UNORDERED and op not in _EQUALITY:
+        return None
+    return _Found(fact.slot, family, Compare(op, key))
+
+
+def _key(constant: Const) -> Key | None:
+    value = constant.value
+    return None if value is None or value != value else value  # noqa: PLR0124  (a NaN equals nothing, so no table holds it)
+
+
+def _one_of(fact: FactRef, options: MakeList) -> _Found | None:
+    found = [_comparison(fact, "_==_", item) for item in options.items if isinstance(item, Const)]
+    tests = tuple(item.test for item in found if item is not None)
+    if not tests or len(tests) != len(options.items):
+        return None
+    return _Found(fact.slot, _FAMILY[fact.type.kind], Some(tests))
+
+
+def _together(node: And | Or) -> _Found | None:
+    found = [_test(part) for part in node.args]
+    known = [item for item in found if item is not None]
+    if not known or len(known) != len(found) or len({item.slot for item in known}) != 1:
+        return None
+    families = {item.family for item in known} - {Family.PRESENCE}
+    if len(families) > 1:
+        return None
+    tests = tuple(item.test for item in known)
+    family = families.pop() if families else Family.PRESENCE
+    return _Found(known[0].slot, family, Every(tests) if isinstance(node, And) else Some(tests))
+
+
+def _membership(node: Node) -> tuple[int, frozenset[str]] | None:
+    """`"a" in list`, or a disjunction of such about one list of text."""
+    match node:
+        case Call(op="@in", args=(Const(value=str() as member), FactRef() as fact)):
+            element = fact.type.element
+            is_text = fact.type.kind is Kind.LIST and element is not None and element.kind is Kind.STRING
+            return (fact.slot, frozenset({member})) if is_text else None
+        case Or():
+            found = [_membership(part) for part in node.args]
+            known = [item for item in found if item is not None]
+            if not known or len(known) != len(found) or len({slot for slot, _ in known}) != 1:
+                return None
+            return known[0][0], frozenset().union(*(members for _, members in known))
+        case _:
+            return None
+
+
+def constants(test: Test) -> set[Key]:
+    """Every constant that the test compares with."""
+    match test:
+        case Compare():
+            return {test.constant}
+        case Given():
+            return set()
+        case Every() | Some():
+            return set().union(*(constants(part) for part in test.parts))
+        case Inverse():
+            return constants(test.part)
+
+
+def holds(test: Test, place: int, places: Mapping[Key, int]) -> bool:
+    """Whether a present value at `place` passes. Constants stand at odd places, what lies between at even ones."""
+    match test:
+        case Compare():
+            return _ORDER[test.op](place, places[test.constant])
+        case Given():
+            return True
+        case Every():
+            return all(holds(part, place, places) for part in test.parts)
+        case Some():
+            return any(holds(part, place, places) for part in test.parts)
+        case Inverse():
+            return not holds(test.part, place, places)
+
+
+_ORDER = {
+    "_==_": int.__eq__,
+    "_!=_": int.__ne__,
+    "_<_": int.__lt__,
+    "_<=_": int.__le__,
+    "_>_": int.__gt__,
+    "_>=_": int.__ge__,
+}
+
+
+def holds_for_nan(test: Test) -> bool:
+    """Whether a NaN passes: it equals nothing and has no order."""
+    match test:
+        case Compare():
+            return test.op == "_!=_"
+        case Given():
+            return True
+        case Every():
+            return all(holds_for_nan(part) for part in test.parts)
+        case Some():
+            return any(holds_for_nan(part) for part in test.parts)
+        case Inverse():
+            return not holds_for_nan(test.part)
+
+
+def holds_when_absent(test: Test) -> bool | None:
+    """Whether an absent fact passes; `None` where reading it fails."""
+    match test:
+        case Compare():
+            return None
+        case Given():
+            return False
+        case Every():
+            return _weigh(test.parts, decisive=False)
+        case Some():
+            return _weigh(test.parts, decisive=True)
+        case Inverse():
+            inner = holds_when_absent(test.part)
+            return None if inner is None else not inner
+
+
+def _weigh(parts: tuple[Test, ...], *, decisive: bool) -> bool | None:
+    results = [holds_when_absent(part) for part in parts]
+    if decisive in results:
+        return decisive
+    return None if None in results else not decisive

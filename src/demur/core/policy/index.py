@@ -1,0 +1,197 @@
+"""Documents -> PolicySet: rules found by action and resource type, and their truth as bitmasks.
+
+- A bucket holds the rules that cover one action on one type of resource. Buckets are made when first asked for, and
+  actions with the same rules share one.
+- Names that nothing declares never become keys: however many a caller invents, memory does not grow.
+- Order of documents and duplicates of a rule never matter (S3.3).
+
+Clauses: S2.2, S3.3, S3.6, S3.7.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from demur.core import cel
+from demur.core.policy import atoms, needs
+from demur.core.policy.bucket import Bucket, bits
+from demur.core.policy.coverage import Coverage
+from demur.core.schema import REQUEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from demur.core.cel import Program, Zones
+    from demur.core.cel.ir import Node
+    from demur.core.policy.atoms import Piece
+    from demur.core.policy.document import Condition, Documents, Rule
+    from demur.core.schema import Schema
+
+MAX_BUCKETS = 4_096
+"""Buckets kept at once. Beyond it all are dropped and made again when asked for."""
+MAX_NAMES = 65_536
+"""Pairs of declared names whose bucket is remembered."""
+MAX_BUCKET_BYTES = 256 * 1024 * 1024
+"""Estimated size of all tables kept at once."""
+
+
+class PolicySet:
+    """All rules in force, named by one digest (S3.7). Immutable but for what it remembers to be fast."""
+
+    def __init__(self, documents: Documents, zones: Zones) -> None:
+        self.documents = documents
+        self._zones = zones
+        self._rules = tuple(sorted({rule.id: rule for rule in documents.rules}.values(), key=lambda rule: rule.id))
+        self._by_id = {rule.id: rule for rule in self._rules}
+        self._coverage = Coverage(documents, self._rules)
+        self._slots = {slot.path: index for index, slot in enumerate(documents.schema.slots)}
+        self._pieces: dict[int, tuple[Piece, ...]] = {}
+        self._programs: dict[bytes, Program] = {}
+        self._prepared: dict[str, tuple[tuple[Program, tuple[str, ...]], ...]] = {}
+        self._reads: dict[str, frozenset[int]] = {}
+        self._named: dict[tuple[str | None, str | None], tuple[Bucket, int]] = {}
+        self._shared: dict[int, Bucket] = {}
+        self._bytes = 0
+
+    @classmethod
+    def build(cls, documents: Documents, zones: Zones) -> PolicySet:
+        """The set of these documents. Takes time only in proportion to the number of rules; see `warm`."""
+        return cls(documents, zones)
+
+    @property
+    def digest(self) -> str:
+        """The policy version (S3.7)."""
+        return self.documents.digest
+
+    @property
+    def schema(self) -> Schema:
+        """What is declared."""
+        return self.documents.schema
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule, sorted by id."""
+        return self._rules
+
+    def rule(self, rule_id: str) -> Rule:
+        """The rule of that id; raises `KeyError`."""
+        return self._by_id[rule_id]
+
+    def slot(self, path: str) -> int:
+        """The slot of a declared fact; raises `KeyError`."""
+        return self._slots[path]
+
+    def bucket(self, action: str, resource_type: str) -> tuple[Bucket, int]:
+        """The bucket to judge in, and which of its rules cover this action on this type of resource."""
+        found = self._named.get((action, resource_type))
+        return found if found is not None else self._find(action, resource_type)
+
+    def candidates(self, action: str, resource_type: str) -> tuple[Rule, ...]:
+        """The rules that cover the action, sorted by id."""
+        bucket, covering = self.bucket(action, resource_type)
+        return bucket.rules if covering == bucket.everything else tuple(bucket.chosen(covering))
+
+    def columns(self, action: str, resource_type: str) -> tuple[str, ...]:
+        """The facts that the candidates read, in the order of their slots."""
+        bucket, _ = self.bucket(action, resource_type)
+        return tuple(self.schema.slots[slot].path for slot in sorted(bucket.slots))
+
+    def needs(self, action: str, resource_type: str) -> Mapping[str, tuple[str, ...]]:
+        """Source -> the paths that candidates read from it; claims and built-in facts are left out."""
+        bucket, _ = self.bucket(action, resource_type)
+        wanted: dict[str, list[str]] = {}
+        for index in sorted(bucket.slots):
+            slot = self.schema.slots[index]
+            if slot.source not in {REQUEST, ""}:
+                wanted.setdefault(slot.source, []).append(slot.path)
+        return {source: tuple(paths) for source, paths in wanted.items()}
+
+    def history(self, bucket: Bucket) -> tuple[str, ...]:
+        """The usage facts that the rules of a bucket read (S4.2)."""
+        counters, slots = self.schema.counters, self.schema.slots
+        return tuple(slots[index].path for index in sorted(bucket.slots) if slots[index].path in counters)
+
+    def warm(self) -> None:
+        """Make the buckets of all declared actions now, so that no request waits for one."""
+        for name, action in self.schema.actions.items():
+            for resource_type in action.resource_types or sorted(self._coverage.types.known):
+                self.bucket(name, resource_type)
+
+    def link(self, node: Node) -> Program:
+        """The program of a condition, remembered."""
+        form = msgspec.msgpack.encode(node)
+        program = self._programs.get(form)
+        if program is None:
+            program = self._programs[form] = cel.link(node, self._zones)
+        return program
+
+    def prepared(self, rule: Rule) -> tuple[tuple[Program, tuple[str, ...]], ...]:
+        """The program of each condition of a rule and the facts that it reads, in document order, remembered."""
+        found = self._prepared.get(rule.id)
+        if found is None:
+            found = self._prepared[rule.id] = tuple(map(self._prepare, needs.conditions(rule)))
+        return found
+
+    def _prepare(self, condition: Condition) -> tuple[Program, tuple[str, ...]]:
+        slots = sorted(needs.slots_read(condition.node))
+        return self.link(condition.node), tuple(self.schema.slots[slot].path for slot in slots)
+
+    def reads(self, rule_id: str) -> frozenset[int]:
+        """The slots that the rule reads, remembered."""
+        slots = self._reads.get(rule_id)
+        if slots is None:
+            slots = self._reads[rule_id] = needs.rule_slots(self._by_id[rule_id])
+        return slots
+
+    def _find(self, action: str, resource_type: str) -> tuple[Bucket, int]:
+        """By known names; a name that nothing mentions shares the bucket of all rules with patterns."""
+        actions, types = self._coverage.actions, self._coverage.types
+        is_known = action in actions.known, resource_type in types.known
+        name = (action if is_known[0] else None, resource_type if is_known[1] else None)
+        found = self._named.get(name)
+        if found is None:
+            wide = actions.covering(action) if is_known[0] else actions.foreign
+            wide &= types.covering(resource_type) if is_known[1] else types.foreign
+            if all(is_known):
+                wide = self._coverage.covering(action, resource_type)
+            found = self._remember(name, wide)
+        bucket, everything = found
+        if all(is_known):
+            return bucket, everything
+        return bucket, self._narrowed(bucket, action, resource_type)
+
+    def _narrowed(self, bucket: Bucket, action: str, resource_type: str) -> int:
+        covering = self._coverage.covering(action, resource_type)
+        if covering == bucket.members:
+            return bucket.everything
+        return bits(bucket.places[self._rules[index].id] for index in _places(covering))
+
+    def _remember(self, name: tuple[str | None, str | None], rules: int) -> tuple[Bucket, int]:
+        bucket = self._shared.get(rules)
+        if bucket is None:
+            indexes = _places(rules)
+            chosen = tuple(self._rules[index] for index in indexes)
+            bucket = Bucket(rules, chosen, [self._parts(index) for index in indexes], self.link)
+            if len(self._shared) >= MAX_BUCKETS or self._bytes + bucket.size > MAX_BUCKET_BYTES:
+                self._named.clear()
+                self._shared.clear()
+                self._bytes = 0
+            self._shared[rules] = bucket
+            self._bytes += bucket.size
+        if len(self._named) >= MAX_NAMES:
+            self._named.clear()
+        self._named[name] = found = (bucket, bucket.everything)
+        return found
+
+    def _parts(self, index: int) -> tuple[Piece, ...]:
+        parts = self._pieces.get(index)
+        if parts is None:
+            parts = self._pieces[index] = atoms.pieces(self._rules[index])
+        return parts
+
+
+def _places(mask: int) -> list[int]:
+    """The places of the set bits, ascending."""
+    return [index for index, digit in enumerate(reversed(bin(mask))) if digit == "1"]

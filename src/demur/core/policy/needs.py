@@ -1,0 +1,84 @@
+"""Which facts a condition or a rule reads.
+
+Clauses: S2.2, S4.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from demur.core.cel.ir import (
+    And,
+    Call,
+    Choose,
+    Const,
+    FactRef,
+    HasFact,
+    Local,
+    Macro,
+    MakeList,
+    MakeMap,
+    Node,
+    Not,
+    Or,
+    Select,
+)
+from demur.core.policy.document import AnyOf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demur.core.policy.document import Condition, Rule
+
+
+def slots_read(node: Node) -> frozenset[int]:
+    """The slots that the condition reads, tests with `has` included."""
+    found: set[int] = set()
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, FactRef | HasFact):
+            found.add(here.slot)
+        else:
+            waiting.extend(_parts(here))
+    return frozenset(found)
+
+
+def rule_slots(rule: Rule) -> frozenset[int]:
+    """The slots that any condition of the rule reads."""
+    return frozenset().union(*(slots_read(condition.node) for condition in conditions(rule)))
+
+
+def conditions(rule: Rule) -> Iterator[Condition]:
+    """Every condition of the rule, those of any-of groups and of `unless` included, in document order."""
+    for clause in (*rule.when, *rule.unless):
+        if isinstance(clause, AnyOf):
+            yield from clause.conditions
+        else:
+            yield clause
+
+
+def _parts(node: Node) -> tuple[Node, ...]:
+    match node:
+        case Const() | FactRef() | HasFact() | Local():
+            return ()
+        case Select():
+            return (node.operand,)
+        case Call() | And() | Or():
+            return node.args
+        case Not():
+            return (node.arg,)
+        case Choose() | MakeList() | MakeMap() | Macro():
+            return _inner(node)
+
+
+def _inner(node: Choose | MakeList | MakeMap | Macro) -> tuple[Node, ...]:
+    match node:
+        case Choose():
+            return (node.condition, node.yes, node.no)
+        case MakeList():
+            return node.items
+        case MakeMap():
+            return (*node.keys, *node.values)
+        case Macro():
+            return (node.range, node.body, *((node.filter_body,) if node.filter_body is not None else ()))
