@@ -31,11 +31,13 @@ EMPTY = Head(0, bytes(32))
 OWN_NAMES = "store."
 """Meta names that begin so belong to the store itself."""
 
+EARLIEST = Timestamp(-(2**63))
+FOREVER = Timestamp(NEVER)
+"""The range of times that both databases can hold: the years 1677 to 2262."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 _NONE = object()
-_FOREVER = Timestamp(NEVER)
-_EARLIEST = Timestamp(-(2**63))
 
 
 class Committed(Protocol):
@@ -81,6 +83,16 @@ class Appended(msgspec.Struct, frozen=True):
 
     def stored(self) -> StoredRecord:
         return StoredRecord(self.sequence, self.leaf, self.record_hash)
+
+
+def by_age(row: ReviewRow) -> tuple[int, str]:
+    """Sorts reviews oldest first."""
+    return row.sequence, row.id
+
+
+def by_urgency(row: ReviewRow) -> tuple[int, int, str]:
+    """Sorts reviews by deadline."""
+    return row.deadline.nanos, row.sequence, row.id
 
 
 class Writes:
@@ -138,7 +150,7 @@ class Group:
         self._counters = counters
         self._log = log
         self._head = head
-        self._now = _EARLIEST
+        self._now = EARLIEST
         self._is_open = counters is not None
         self._spends_by_grant: dict[str, tuple[tuple[Key, tuple[int, str]], ...]] = {}
         self._undo: list[tuple[dict[object, object], object, object]] = []
@@ -239,7 +251,7 @@ class Group:
             return rows
         merged = [row for row in rows if row.id not in written]
         merged += [row for row in written.values() if row.match == match]
-        return tuple(sorted(merged, key=_age))
+        return tuple(sorted(merged, key=by_age))
 
     def list_reviews(self, *, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
         written = self.writes.reviews
@@ -248,7 +260,7 @@ class Group:
         rows = self._committed.list_reviews(states, wanted + len(written))
         merged = [row for row in rows if row.id not in written]
         merged += [row for row in written.values() if row.state in states]
-        return tuple(sorted(merged, key=_urgency)[:wanted])
+        return tuple(sorted(merged, key=by_urgency)[:wanted])
 
     def find_meta(self, name: str) -> bytes | None:
         found = self.writes.meta.get(name)
@@ -271,9 +283,9 @@ class Group:
     # Transaction: counters.
 
     def usage(self, counter: str, key: bytes, since: Timestamp) -> Usage:
-        since = max(since, _EARLIEST)
+        since = max(since, EARLIEST)
         if self._counters is None:
-            return self._committed.usage(counter, key, min(since, _FOREVER), self._now)
+            return self._committed.usage(counter, key, min(since, FOREVER), self._now)
         return self._counters.usage((counter, key), since, self._now, lambda: self._spent((counter, key), since))
 
     def spend(self, row: SpendRow) -> None:
@@ -298,7 +310,7 @@ class Group:
         for key, place in self._spends_by_grant.get(grant_id, ()):
             row = self.writes.spends[key].get(place)
             if row is not None and row.expires_at > self._now:
-                self._put(self.writes.spends[key], place, msgspec.structs.replace(row, expires_at=_FOREVER))
+                self._put(self.writes.spends[key], place, msgspec.structs.replace(row, expires_at=FOREVER))
         self._touched += self._windows().settle(grant_id, self._now)
 
     def release(self, grant_id: str) -> None:
@@ -319,12 +331,12 @@ class Group:
         rows = [row for row in written.values() if row.at >= since]
         # What was settled in this group may have expired, as committed, by now.
         horizon = min(writes.settled.values(), default=self._now)
-        for row in self._committed.spent(*key, min(since, _FOREVER), horizon):
+        for row in self._committed.spent(*key, min(since, FOREVER), horizon):
             if row.grant_id in writes.released or (row.at.nanos, row.grant_id) in written:
                 continue
             settled_at = writes.settled.get(row.grant_id)
             if settled_at is not None and row.expires_at > settled_at:
-                rows.append(msgspec.structs.replace(row, expires_at=_FOREVER))
+                rows.append(msgspec.structs.replace(row, expires_at=FOREVER))
             else:
                 rows.append(row)
         return rows
@@ -350,17 +362,9 @@ class Group:
 
 
 def _check_time(name: str, time: Timestamp) -> None:
-    if not _EARLIEST <= time <= _FOREVER:
+    if not EARLIEST <= time <= FOREVER:
         raise StoreError(f"expected `{name}` before the year 2262, found `{time}`")
 
 
 def _key_number(sequence: int) -> int:
     return sequence if 0 <= sequence <= MAX_INT else -1
-
-
-def _age(row: ReviewRow) -> tuple[int, str]:
-    return row.sequence, row.id
-
-
-def _urgency(row: ReviewRow) -> tuple[int, int, str]:
-    return row.deadline.nanos, row.sequence, row.id
