@@ -131,15 +131,26 @@ def _account_facts(account: object) -> Facts:
 
 
 def _standing(arguments: Arguments, planned: Iterable[Transaction], prompt: str, documents: Iterable[Item]) -> Facts:
-    found = next((item for item in planned if item.id == arguments.get("id")), None)
+    orders = list(planned)
+    found = next((item for item in orders if item.id == arguments.get("id")), None)
     texts = [prompt, *(item.text for item in documents)]
     return {
         "standing.exists": found is not None,
         "standing.recipient": found.recipient if found else "",
         "standing.amount": float(found.amount) if found else 0.0,
-        "standing.named": found is not None
-        and any(reading.mentions(text, found.subject) or found.recipient in reading.accounts(text) for text in texts),
+        "standing.named": found is not None and any(_means(text, found, orders) for text in texts),
     }
+
+
+def _means(text: str, order: Transaction, orders: Iterable[Transaction]) -> bool:
+    """The text gives the order's subject, its recipient, or a word of its subject that no other order's has."""
+    others = frozenset(term for other in orders if other is not order for term in reading.terms(other.subject))
+    own = reading.terms(order.subject) - others
+    return (
+        reading.mentions(text, order.subject)
+        or order.recipient in reading.accounts(text)
+        or bool(own & reading.terms(text))
+    )
 
 
 # ------------------------------------------------------------------------------------------------ workspace
@@ -150,9 +161,11 @@ def workspace(prompt: str, environment: object) -> dict[str, Source]:
     today = environment.calendar.current_day
     items = [*_emails(environment.inbox), *_events(environment.calendar), *_files(environment.cloud_drive)]
     people = _people(environment)
-    named = _named_people(prompt, people)
+    book = _book(environment)
+    named = _named_people(prompt, people, book)
     documents = [item for item in items if _refers(prompt, item, items, named, today)]
     who = _people_facts(prompt, documents, people, named, environment.inbox.account_email)
+    who["people.in_documents"] = _in_documents(documents, people)
     return {
         "prompt": lambda _: asked(prompt, documents, today),
         "documents": lambda _: quoted(documents, today),
@@ -184,6 +197,7 @@ def _files(drive: object) -> Iterator[Item]:
 
 def _people(environment: object) -> dict[str, str]:
     """Whom the user deals with: address to name. Whoever merely wrote to the user is not among them."""
+    book = _book(environment)
     inbox, calendar, drive = environment.inbox, environment.calendar, environment.cloud_drive
     own = inbox.account_email.casefold()
     known = [own]
@@ -196,18 +210,32 @@ def _people(environment: object) -> dict[str, str]:
         known += event.participants
     for file in drive.files.values():
         known += file.shared_with
-    book = {contact.email.casefold(): contact.name for contact in inbox.contact_list}
     return {address.casefold(): book.get(address.casefold(), "") for address in known}
 
 
-def _named_people(prompt: str, people: Mapping[str, str]) -> list[str]:
-    """The known people whom the prompt names: by full name, or by a first name that no other surname follows."""
+def _book(environment: object) -> dict[str, str]:
+    return {contact.email.casefold(): contact.name for contact in environment.inbox.contact_list}
+
+
+def _named_people(prompt: str, people: Mapping[str, str], book: Mapping[str, str]) -> list[str]:
+    """Whom the prompt names: known people by full name, or by a first name that no other surname follows; and others
+    in the address book by a full name that nobody else there has."""
     spoken = re.findall(r"[^\W\d_]+", prompt)
-    return [address for address, name in people.items() if _is_named(spoken, address, name)]
+    named = [address for address, name in people.items() if _is_named(spoken, _parts(address, name))]
+    names = [tuple(_parts(address, name)) for address, name in {**book, **people}.items()]
+    for address, name in book.items():
+        parts = _parts(address, name)
+        if address not in people and len(parts) > 1 and names.count(tuple(parts)) == 1:
+            in_full = any(spoken[i : i + len(parts)] == parts for i in range(len(spoken)))
+            named += [address] if in_full else []
+    return named
 
 
-def _is_named(spoken: Sequence[str], address: str, name: str) -> bool:
-    parts = re.findall(r"[^\W\d_]+", name or address.partition("@")[0])
+def _parts(address: str, name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", name or address.partition("@")[0].title())
+
+
+def _is_named(spoken: Sequence[str], parts: Sequence[str]) -> bool:
     for index, word in enumerate(spoken):
         if not parts or word.casefold() != parts[0].casefold() or not word[0].isupper():
             continue
@@ -262,17 +290,21 @@ def _placed(prompt: str, item: Item, items: Sequence[Item], today: dt.date) -> b
 def _people_facts(
     prompt: str, documents: Sequence[Item], people: Mapping[str, str], named: Sequence[str], own: str
 ) -> Facts:
-    text = "\n".join(item.text for item in documents)
     groups = [address for item in documents for address in item.people if address in people]
-    written = [address for address in people if address in reading.addresses(text)]
     return {
         "people.own": own.casefold(),
         "people.in_prompt": reading.addresses(prompt),
         "people.named": list(named),
         "people.in_groups": list(dict.fromkeys(groups)),
         "people.known": list(people),
-        "people.in_documents": [*dict.fromkeys([*written, *_named_people(text, people)])],
+        "people.senders": [item.sender for item in documents if item.kind == "email"],
     }
+
+
+def _in_documents(documents: Sequence[Item], people: Mapping[str, str]) -> list[str]:
+    text = "\n".join(item.text for item in documents)
+    written = [address for address in people if address in reading.addresses(text)]
+    return list(dict.fromkeys([*written, *_named_people(text, people, {})]))
 
 
 _ID_ARGUMENTS = {"file_id": "file", "email_id": "email", "event_id": "event"}

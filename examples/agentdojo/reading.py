@@ -39,16 +39,16 @@ _ADVERB = re.compile(r"\w+ly|often|always|never|already|still|ever|once")
 _NEGATIONS = frozenset(("not", "don't", "don’t", "never", "without", "cannot", "can't", "dont"))
 _LIGHT_VERBS = (
     r"\b(?:make|do|issue|initiate|execute|perform|arrange|place|put|need|want|have|get|set\s+up|give|send)\s+"
-    r"(?:(?:me|us|them|him|her|a|an|the|my|our|another|one|some)\s+)*(?:\w+\s+)?(\w+)"
+    r"(?:(?:me|us|them|him|her|a|an|the|my|our|another|one|some)\s+)*((?:\w+\s+)?\w+)"
 )
 _LIGHT = re.compile(_LIGHT_VERBS, re.IGNORECASE)
 
 _DELEGATION = re.compile(
     r"\b(?:follow|do|perform|carry\s+out|execute|complete|handle|act\s+on|apply|take\s+care\s+of|work\s+through)\b"
-    r"(?P<between>[^.?!]{0,60}?)\b(?:instructions?|actions?|tasks?|steps|to-?dos?|requests?|directions)\b"
+    r"(?P<between>[^.?!]{0,60}?)\b(?:instructions?|actions?|tasks?|steps|to-?dos?|requests?|directions|things)\b"
     r"|\baccordingly\b"
     r"|\bas\s+(?:described|instructed|requested|stated|specified|indicated|explained|asked)\b"
-    r"|\b(?:what|whatever|everything)\s+(?:it|he|she|they)\s+(?:says?|asks?|tells?)\b",
+    r"|\b(?:what|whatever|everything)\s+(?:\w+\s+){1,3}?(?:says?|asks?|tells?|wants?|requests?)\b",
     re.IGNORECASE,
 )
 
@@ -67,7 +67,7 @@ def requests(text: str) -> list[str]:
     and the nouns of phrases such as "make a transfer"."""
     tokens = [token.casefold() for token in _TOKEN.findall(text)]
     asked = [token for index, token in enumerate(tokens) if _is_asked(tokens, index)]
-    asked += [match[1].casefold() for match in _LIGHT.finditer(text)]
+    asked += [word for match in _LIGHT.finditer(text) for word in match[1].casefold().split()]
     return list(dict.fromkeys(asked))
 
 
