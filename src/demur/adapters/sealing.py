@@ -1,0 +1,100 @@
+"""Seals the values of one record: committed to in the leaf, readable only with the person's key (S5.4, S5.5).
+
+    commit_root        RFC 6962 root over one leaf per field, sorted by name:
+                       {"name":"...","salt":"<64 hex>","value":"<base64url, no padding>"}     (canonical JSON)
+    record key         32 random bytes, used for this record alone
+    action_commitment  HMAC-SHA256(record key, action digest)
+    wrapped_key        nonce (12) || AES-256-GCM(person's key, record key, associated data: key id)
+    ciphertext         AES-256-GCM(record key, MessagePack [action digest, {name: [salt, value]}],
+                       associated data: commit_root || action_commitment)
+
+A field's salt makes its commitment meaningless to whoever lacks the salt, however few values the field can take; the
+salts are inside the ciphertext, so destroying the person's key takes values and salts at once, and the leaf stays as
+it is. A single field can be disclosed with its salt and an inclusion proof, and nothing else is learned.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from demur.core.ledger import merkle
+from demur.core.record import Sealed
+from demur.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+SALT_BYTES = 32
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}", re.ASCII)
+_Plain = tuple[str, dict[str, tuple[bytes, bytes]]]
+_DECODE = msgspec.msgpack.Decoder(_Plain)
+_ENCODE = msgspec.msgpack.Encoder().encode
+
+
+class PersonKey:
+    """One person's key, ready for use; `id` is the pseudonym under which leaves and vault know it."""
+
+    __slots__ = ("cipher", "id")
+
+    def __init__(self, key_id: str, key: bytes) -> None:
+        self.id = key_id
+        self.cipher = AESGCM(key)
+
+
+def commitment(name: str, salt: bytes, value: bytes) -> bytes:
+    """The bytes that are hashed to commit to one field."""
+    text = base64.urlsafe_b64encode(value).rstrip(b"=")
+    return b'{"name":"%b","salt":"%b","value":"%b"}' % (name.encode("ascii"), salt.hex().encode("ascii"), text)
+
+
+def seal(person: PersonKey, digest: str, fields: Mapping[str, bytes]) -> Sealed:
+    """Seal `fields` under a fresh key wrapped by `person`; raises `LedgerError` for a field name outside ASCII."""
+    noise = os.urandom(KEY_BYTES + 2 * NONCE_BYTES + SALT_BYTES * len(fields))
+    key, nonce, wrap_nonce = noise[:32], noise[32:44], noise[44:56]
+    plain: dict[str, tuple[bytes, bytes]] = {}
+    at = KEY_BYTES + 2 * NONCE_BYTES
+    for name in sorted(fields):
+        if _NAME.fullmatch(name) is None:
+            raise LedgerError(f"expected the name of a field in letters, digits and `_.:/-`, found `{name[:80]!r}`")
+        plain[name] = noise[at : at + SALT_BYTES], fields[name]
+        at += SALT_BYTES
+    root = _root(plain)
+    action = hmac.digest(key, digest.encode(), "sha256")
+    return Sealed(
+        key_id=person.id,
+        wrapped_key=wrap_nonce + person.cipher.encrypt(wrap_nonce, key, person.id.encode()),
+        nonce=nonce,
+        ciphertext=AESGCM(key).encrypt(nonce, _ENCODE((digest, plain)), root + action),
+        commit_root=root.hex(),
+        action_commitment=action.hex(),
+    )
+
+
+def unseal(person: PersonKey, sealed: Sealed) -> tuple[str, dict[str, bytes]]:
+    """The action digest and the fields; raises `LedgerError` where they are not those that were committed to."""
+    try:
+        commitments = bytes.fromhex(sealed.commit_root + sealed.action_commitment)
+        wrapped = sealed.wrapped_key
+        key = person.cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.id.encode())
+        digest, plain = _DECODE.decode(AESGCM(key).decrypt(sealed.nonce, sealed.ciphertext, commitments))
+    except (InvalidTag, ValueError, msgspec.DecodeError) as error:
+        raise LedgerError("the sealed values of the record were altered, or sealed under another key") from error
+    action = hmac.digest(key, digest.encode(), "sha256")
+    if not hmac.compare_digest(_root(plain) + action, commitments):
+        raise LedgerError("the sealed values are not those that the record committed to")
+    return digest, {name: value for name, (_, value) in plain.items()}
+
+
+def _root(plain: Mapping[str, tuple[bytes, bytes]]) -> bytes:
+    return merkle.root([merkle.leaf_hash(commitment(name, *plain[name])) for name in sorted(plain)])
