@@ -12,7 +12,7 @@ import threading
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-import tzdata  # type: ignore[import-untyped]  # the package has no stubs; one constant is read
+import tzdata
 
 from demur.core.terms import NANOS, Timestamp
 
