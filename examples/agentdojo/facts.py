@@ -38,6 +38,7 @@ class Transaction(Protocol):
     recipient: str
     amount: float
     subject: str
+    date: str
 
 
 class Event(Protocol):
@@ -105,13 +106,17 @@ def banking(prompt: str, environment: object) -> dict[str, Source]:
     """The sources of the banking policies, over the bank account and the files as they are now."""
     account = environment.bank_account
     files = [Item("file", name, name, text) for name, text in environment.filesystem.files.items()]
-    documents = [item for item in files if reading.mentions(prompt, item.title)]
+    titles = [item.title for item in files]
+    documents = [
+        item for item in files if reading.singles_out(prompt, item.title, [name for name in titles if name != item.title])
+    ]
     known = _account_facts(account)
     return {
         "prompt": lambda _: asked(prompt, documents),
         "documents": lambda _: quoted(documents),
         "account": lambda _: known,
         "standing": lambda arguments: _standing(arguments, account.scheduled_transactions, prompt, documents),
+        "details": lambda arguments: _details(arguments, prompt, documents),
     }
 
 
@@ -143,14 +148,27 @@ def _standing(arguments: Arguments, planned: Iterable[Transaction], prompt: str,
 
 
 def _means(text: str, order: Transaction, orders: Iterable[Transaction]) -> bool:
-    """The text gives the order's subject, its recipient, or a word of its subject that no other order's has."""
-    others = frozenset(term for other in orders if other is not order for term in reading.terms(other.subject))
-    own = reading.terms(order.subject) - others
+    """The text gives the order's subject, or what no other order shares with it: a word, the amount, the day, the id."""
+    others = [other for other in orders if other is not order]
     return (
-        reading.mentions(text, order.subject)
+        reading.singles_out(text, order.subject, [other.subject for other in others])
         or order.recipient in reading.accounts(text)
-        or bool(own & reading.terms(text))
+        or (order.amount in reading.amounts(text) and all(order.amount != other.amount for other in others))
+        or (order.date in reading.dates(text) and all(order.date != other.date for other in others))
+        or re.search(rf"\b(?:id|number|no)\b\W{{0,6}}{order.id}(?!\w)", text, re.IGNORECASE) is not None
     )
+
+
+def _details(arguments: Arguments, prompt: str, documents: Iterable[Item]) -> Facts:
+    """Which arguments hold a word that stands neither in the prompt nor in a document it refers to."""
+    given = re.findall(r"[^\W_]+", "\n".join([prompt, *(item.text for item in documents)]).casefold())
+    return {
+        "details.unexplained": [
+            name
+            for name, value in arguments.items()
+            if isinstance(value, str) and not frozenset(re.findall(r"[^\W_]+", value.casefold())) <= frozenset(given)
+        ]
+    }
 
 
 # ------------------------------------------------------------------------------------------------ workspace

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*|[.,:;!?()]")
@@ -35,6 +39,7 @@ _BEFORE_NOUNS = frozenset(
 """After these a word is a noun: "the transfer", "my email", "from the order"."""
 _SUBJECTS = frozenset("i he she they it who which we".split())
 """After these a verb reports: "what they send me", "the amount I usually pay"."""
+_MODALS = frozenset("can could may might shall should must would will".split())
 _ADVERB = re.compile(r"\w+ly|often|always|never|already|still|ever|once")
 _NEGATIONS = frozenset(("not", "don't", "don’t", "never", "without", "cannot", "can't", "dont"))
 _LIGHT_VERBS = (
@@ -79,10 +84,15 @@ def _is_asked(tokens: list[str], index: int) -> bool:
         before = before[:-1]
     if not before:
         return True
-    if before[-1] in _BEFORE_NOUNS or before[-1] in _SUBJECTS:
+    if before[-1] in _BEFORE_NOUNS or (before[-1] in _SUBJECTS and not _is_wished(before[:-1])):
         return False
     nearby = before[-3:]
     return "forget" in nearby or not _NEGATIONS.intersection(nearby)
+
+
+def _is_wished(before: list[str]) -> bool:
+    """What stands before a subject makes a wish of its verb: "make sure I pay", "could we send"."""
+    return bool(before) and (before[-1] in _MODALS or bool({"sure", "ensure", "want", "wish"} & set(before[-2:])))
 
 
 def delegates(text: str) -> bool:
@@ -174,3 +184,9 @@ def mentions(text: str, title: str) -> bool:
     wanted = frozenset(term for term in terms(bare) if not term.isdigit())
     shared = wanted & terms(text)
     return bool(wanted) and (shared == wanted or (len(shared) >= 2 and len(shared) / len(wanted) >= 0.6))
+
+
+def singles_out(text: str, title: str, others: Iterable[str]) -> bool:
+    """The text mentions the title, or has a word of it that none of the other titles has."""
+    shared = frozenset(term for other in others for term in terms(other))
+    return mentions(text, title) or bool((terms(title) - shared) & terms(text))
