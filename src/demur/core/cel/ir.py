@@ -8,12 +8,14 @@ unambiguous together with the types of `args`.
 
 from __future__ import annotations
 
-from typing import TypeAlias, Union
+from typing import ClassVar, TypeAlias, Union
 
 import msgspec
 
-from demur.core.schema import Type
+from demur.core.schema import Kind, Type
 from demur.core.terms import Duration, Timestamp
+
+_BOOL = Type(Kind.BOOL)
 
 Literal: TypeAlias = Union[None, bool, int, float, str, Timestamp, Duration]
 
@@ -37,6 +39,7 @@ class FactRef(msgspec.Struct, frozen=True, tag_field="node", tag="fact"):
 class HasFact(msgspec.Struct, frozen=True, tag_field="node", tag="has_fact"):
     """`has(path)`: true on a value, false on absent, unknown on unknown (S2.1)."""
 
+    type: ClassVar[Type] = _BOOL
     path: str
     slot: int
 
@@ -69,18 +72,21 @@ class Call(msgspec.Struct, frozen=True, tag_field="node", tag="call"):
 class And(msgspec.Struct, frozen=True, tag_field="node", tag="and"):
     """Kleene conjunction: false wins, then unknown, then failure."""
 
+    type: ClassVar[Type] = _BOOL
     args: tuple[Node, ...]
 
 
 class Or(msgspec.Struct, frozen=True, tag_field="node", tag="or"):
     """Kleene disjunction: true wins, then unknown, then failure."""
 
+    type: ClassVar[Type] = _BOOL
     args: tuple[Node, ...]
 
 
 class Not(msgspec.Struct, frozen=True, tag_field="node", tag="not"):
     """Negation; unknown stays unknown."""
 
+    type: ClassVar[Type] = _BOOL
     arg: Node
 
 
