@@ -250,10 +250,10 @@ class _Sorting:
         """The programs, each once; which of them each rule needs; and the rules that need any."""
         residues: list[Residue] = []
         by_rule: dict[int, list[int]] = {}
-        for node, bits in self._computed.values():
-            for bit in bits:
+        for node, rules in self._computed.values():
+            for bit in rules:
                 by_rule.setdefault(bit, []).append(len(residues))
-            residues.append(Residue(link(node), bits(bits)))
+            residues.append(Residue(link(node), bits(rules)))
         return tuple(residues), {bit: tuple(found) for bit, found in by_rule.items()}, bits(by_rule)
 
 

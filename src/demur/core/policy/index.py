@@ -2,7 +2,8 @@
 
 - A bucket holds the rules that cover one action on one type of resource. Buckets are made when first asked for, and
   actions with the same rules share one.
-- Names that nothing declares never become keys: however many a caller invents, memory does not grow.
+- Names that nothing declares never make a bucket of their own, and few of them are remembered: however many a caller
+  invents, memory does not grow.
 - Order of documents and duplicates of a rule never matter (S3.3).
 
 Clauses: S2.2, S3.3, S3.6, S3.7.
@@ -33,6 +34,8 @@ MAX_BUCKETS = 4_096
 """Buckets kept at once. Beyond it all are dropped and made again when asked for."""
 MAX_NAMES = 65_536
 """Pairs of declared names whose bucket is remembered."""
+MAX_FOREIGN = 1_024
+"""Pairs with a name that nothing declares whose bucket is remembered."""
 MAX_BUCKET_BYTES = 256 * 1024 * 1024
 """Estimated size of all tables kept at once."""
 
@@ -52,6 +55,7 @@ class PolicySet:
         self._prepared: dict[str, tuple[tuple[Program, tuple[str, ...]], ...]] = {}
         self._reads: dict[str, frozenset[int]] = {}
         self._named: dict[tuple[str | None, str | None], tuple[Bucket, int]] = {}
+        self._foreign: dict[tuple[str, str], tuple[Bucket, int]] = {}
         self._shared: dict[int, Bucket] = {}
         self._bytes = 0
 
@@ -85,8 +89,8 @@ class PolicySet:
 
     def bucket(self, action: str, resource_type: str) -> tuple[Bucket, int]:
         """The bucket to judge in, and which of its rules cover this action on this type of resource."""
-        found = self._named.get((action, resource_type))
-        return found if found is not None else self._find(action, resource_type)
+        name = (action, resource_type)
+        return self._named.get(name) or self._foreign.get(name) or self._find(action, resource_type)
 
     def candidates(self, action: str, resource_type: str) -> tuple[Rule, ...]:
         """The rules that cover the action, sorted by id."""
@@ -149,18 +153,19 @@ class PolicySet:
         """By known names; a name that nothing mentions shares the bucket of all rules with patterns."""
         actions, types = self._coverage.actions, self._coverage.types
         is_known = action in actions.known, resource_type in types.known
+        if all(is_known):
+            return self._remember((action, resource_type), self._coverage.covering(action, resource_type))
         name = (action if is_known[0] else None, resource_type if is_known[1] else None)
         found = self._named.get(name)
         if found is None:
             wide = actions.covering(action) if is_known[0] else actions.foreign
             wide &= types.covering(resource_type) if is_known[1] else types.foreign
-            if all(is_known):
-                wide = self._coverage.covering(action, resource_type)
             found = self._remember(name, wide)
-        bucket, everything = found
-        if all(is_known):
-            return bucket, everything
-        return bucket, self._narrowed(bucket, action, resource_type)
+        found = found[0], self._narrowed(found[0], action, resource_type)
+        if len(self._foreign) >= MAX_FOREIGN:
+            self._foreign.clear()
+        self._foreign[action, resource_type] = found
+        return found
 
     def _narrowed(self, bucket: Bucket, action: str, resource_type: str) -> int:
         covering = self._coverage.covering(action, resource_type)
@@ -175,15 +180,19 @@ class PolicySet:
             chosen = tuple(self._rules[index] for index in indexes)
             bucket = Bucket(rules, chosen, [self._parts(index) for index in indexes], self.link)
             if len(self._shared) >= MAX_BUCKETS or self._bytes + bucket.size > MAX_BUCKET_BYTES:
-                self._named.clear()
-                self._shared.clear()
-                self._bytes = 0
+                self._forget()
             self._shared[rules] = bucket
             self._bytes += bucket.size
         if len(self._named) >= MAX_NAMES:
             self._named.clear()
         self._named[name] = found = (bucket, bucket.everything)
         return found
+
+    def _forget(self) -> None:
+        self._named.clear()
+        self._foreign.clear()
+        self._shared.clear()
+        self._bytes = 0
 
     def _parts(self, index: int) -> tuple[Piece, ...]:
         parts = self._pieces.get(index)

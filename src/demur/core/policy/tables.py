@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Lookup: TypeAlias = Callable[[Value], int | None]
 
-MAX_TABLE_BYTES = 8 * 1024 * 1024
+MAX_TABLE_BYTES = 32 * 1024 * 1024
 """A table that would need more is not built; its tests are evaluated as programs instead."""
 
 

@@ -1,0 +1,1 @@
+"""Speed beside that of peers, in one run: `python -m bench [--quick] [--json FILE]`."""
