@@ -221,4 +221,15 @@ class Zones(Protocol):
 class Observer(Protocol):
     """Learns of events after they are durable; whatever it does changes no answer."""
 
-    def notify(self, event: Mapping[str, object]) -> None: ...
+    @property
+    def is_listening(self) -> bool:
+        """Whether anybody would learn of an event now."""
+
+    def notify(self, event: Mapping[str, object]) -> None:
+        """Take one event; never blocks and never raises."""
+
+    def subscribe(self, subscriber: Callable[[Mapping[str, object]], object]) -> None:
+        """Send every further event to `subscriber`."""
+
+    def close(self) -> None:
+        """Deliver what is queued, for a bounded time."""

@@ -1,6 +1,6 @@
-"""One byte form for one value: RFC 8785 (JSON Canonicalization Scheme), and its SHA-256.
+r"""One byte form for one value: RFC 8785 (JSON Canonicalization Scheme), and its SHA-256.
 
-    encode({"b": 1.0, "a": "é"}) == b'{"a":"\\xc3\\xa9","b":1}'
+    encode({"b": 1.0, "a": "é"}) == b'{"a":"\xc3\xa9","b":1}'
 
 - Member names are sorted by their UTF-16 code units, numbers are written as ECMAScript writes them, and strings are
   escaped only where JSON demands it.

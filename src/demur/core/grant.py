@@ -55,7 +55,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Value]
     resource: Entity
     expires_at: Timestamp
-    constraints: dict[str, Value] = {}
+    constraints: dict[str, object] = {}
     obligations: tuple[Obligation, ...] = ()
     policy_version: str = ""
     trace_id: str = ""
@@ -202,6 +202,11 @@ def object_to_completion(state: GrantState) -> Objection | None:
     if state in {GrantState.LIVE, GrantState.REVOKED}:
         return _conflict("grant_not_redeemed", "the grant was not redeemed, so nothing can have been carried out on it")
     return _conflict("grant_completed", "the end of this execution was reported already")
+
+
+def object_to_revocation(state: GrantState) -> Objection:
+    """Why a grant in this state cannot be taken back any more."""
+    return _conflict("grant_not_live", f"expected a live grant, found one that is {state.value}")
 
 
 def _conflict(code: str, explanation: str) -> Objection:

@@ -37,6 +37,7 @@ MAX_DEPTH = 32
 MAX_ID = 1_024
 """Longest type, id, session or request id, in characters."""
 
+_ARGUMENTS = "/action/properties"
 _DYN = Type(Kind.DYN)
 _STRING = Type(Kind.STRING)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -58,11 +59,12 @@ class _Defect:
         self.below = below
 
 
-def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Caller) -> Request:
+def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Caller, complete: bool = True) -> Request:
     """The request, typed by the schema, immutable and digested; raises `IntakeError`.
 
     `raw` is AuthZEN's evaluation request as JSON text, or the same already parsed. Beside AuthZEN's members it may
-    carry `actor`, `session`, `trace_id` (also as a W3C traceparent), `request_id` and `model`.
+    carry `actor`, `session`, `trace_id` (also as a W3C traceparent), `request_id` and `model`. A request read back
+    from the vault is not `complete`: its secret arguments were never kept.
     """
     body = _parse(raw)
     subject = _entity(body, "subject")
@@ -71,10 +73,12 @@ def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Cal
     context = _members(body.get("context", {}), "/context")
     declared = schema.actions.get(action)
     if declared is not None:
-        arguments = _arguments(arguments, {fact.path[7:]: fact for fact in declared.arguments}, action)
+        facts = {fact.path.removeprefix("action."): fact for fact in declared.arguments}
+        _check_arguments(arguments, facts, action, complete=complete)
+        arguments = retype(action, arguments, schema)
         _check_resource_type(resource.type, declared.resource_types)
     else:
-        arguments = _conformed(arguments, "/action/properties")
+        arguments = retype(action, arguments, schema)
     actor = _actor(body, caller)
     claims = {"subject": subject.properties, "actor": actor.properties, "resource": resource.properties}
     typed = _typed_claims({**claims, "context": context}, schema)
@@ -93,6 +97,18 @@ def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Cal
         digest="",
     )
     return msgspec.structs.replace(request, digest=digest(request, schema))
+
+
+def retype(action: str, arguments: Mapping[str, Value], schema: Schema) -> dict[str, Value]:
+    """The arguments with their declared types; raises `IntakeError`. Which of them there are is not checked."""
+    declared = schema.actions.get(action)
+    facts = {fact.path.removeprefix("action."): fact for fact in declared.arguments} if declared else {}
+    return {
+        name: _fact(value, facts[name], f"{_ARGUMENTS}/{_escape(name)}")
+        if name in facts
+        else _value(value, _DYN, f"{_ARGUMENTS}/{_escape(name)}")
+        for name, value in arguments.items()
+    }
 
 
 def digest(request: Request, schema: Schema) -> str:
@@ -223,10 +239,6 @@ def _members(value: object, pointer: str) -> dict[str, Value]:
     return dict(value)
 
 
-def _conformed(members: dict[str, Value], pointer: str) -> dict[str, Value]:
-    return {name: _value(value, _DYN, f"{pointer}/{_escape(name)}") for name, value in members.items()}
-
-
 def _value(value: object, expected: Type, pointer: str) -> Value:
     try:
         return conform(value, expected)
@@ -270,23 +282,21 @@ def _actor(body: Mapping[str, Value], caller: Caller) -> Entity:
 def _action(body: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:
     members = _members(_required(body, "action", ""), "/action")
     name = _identifier(_required(members, "name", "/action"), "/action/name")
-    return name, _members(members.get("properties", {}), "/action/properties")
+    return name, _members(members.get("properties", {}), _ARGUMENTS)
 
 
-def _arguments(given: Mapping[str, Value], declared: Mapping[str, Fact], action: str) -> dict[str, Value]:
-    pointer = "/action/properties"
+def _check_arguments(given: Mapping[str, Value], declared: Mapping[str, Fact], action: str, *, complete: bool) -> None:
     for name in given:
         if name not in declared:
             _fail(
-                f"{pointer}/{_escape(name)}",
+                f"{_ARGUMENTS}/{_escape(name)}",
                 f"a declared argument of `{action}`",
                 f"`{name[:64]}`",
                 hint=_nearest(name, declared) or f"declared are: {', '.join(sorted(declared)) or 'none'}",
             )
     for name, fact in declared.items():
-        if name not in given and not fact.optional:
-            _fail(f"{pointer}/{_escape(name)}", f"the argument `{name}` of `{action}`", "nothing")
-    return {name: _fact(value, declared[name], f"{pointer}/{_escape(name)}") for name, value in given.items()}
+        if name not in given and not fact.optional and (complete or not fact.secret):
+            _fail(f"{_ARGUMENTS}/{_escape(name)}", f"the argument `{name}` of `{action}`", "nothing")
 
 
 def _fact(value: object, fact: Fact, pointer: str) -> Value:

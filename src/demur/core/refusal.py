@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from demur.core import obstacles
+from demur.core.obstacles import Obstacle
 from demur.core.phrases import phrase
 from demur.core.policy.document import Obligation
 from demur.core.schema import Fact, Visibility
 from demur.core.terms import Audience, Category, Disposition, Outcome, Request, Timestamp, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from demur.core.decision import Decision
 
     from demur.core.policy.document import Rule
     from demur.core.schema import Schema
@@ -52,17 +56,6 @@ class Reason(msgspec.Struct, frozen=True):
     policy_reference: str = ""
 
 
-class MissingCondition(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition that stands in the way, the rule it belongs to and the facts it reads."""
-
-    rule: str
-    condition: str
-    explanation: str
-    facts: tuple[str, ...]
-    truth: str
-    is_confidential: bool = False
-
-
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """A deny, or `unavailable`: nothing may be carried out. `shown` is the reason for those below operator."""
 
@@ -76,9 +69,11 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     action: dict[str, object] = {}
     hidden_arguments: dict[Audience, tuple[str, ...]] = {}
-    missing_conditions: tuple[MissingCondition, ...] = ()
+    missing_conditions: tuple[Obstacle, ...] = ()
     messages: dict[Audience, dict[str, str]] = {}
-    is_confidential: bool = False
+    shown_messages: dict[Audience, dict[str, str]] = {}
+    confidential: tuple[str, ...] = ()
+    """The deciding rules that may not be told below operator."""
     is_remediable: bool = False
     determining: tuple[str, ...] = ()
     obligations: tuple[Obligation, ...] = ()
@@ -89,8 +84,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     def explain(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> str:
         """Why not, in one or two sentences for this audience."""
-        said = _message(self.messages, audience, locale)
-        if said and (audience in _TRUSTED or not self.is_confidential):
+        messages = self.messages if audience in _TRUSTED else self.shown_messages
+        if said := _message(messages, audience, locale):
             return said
         if self.detail:
             return self.detail
@@ -158,13 +153,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             refusal["determining_policies"] = list(self.determining)
         return refusal
 
-    def _conditions(self, audience: Audience) -> Sequence[MissingCondition]:
+    def _conditions(self, audience: Audience) -> Sequence[Obstacle]:
         if audience in _TRUSTED:
             return self.missing_conditions
-        return [item for item in self.missing_conditions if not item.is_confidential]
+        return [item for item in self.missing_conditions if item.rule not in self.confidential]
 
     def _obligations(self, audience: Audience) -> Sequence[Obligation]:
-        return self.obligations if audience in _TRUSTED or not self.is_confidential else ()
+        return self.obligations if audience in _TRUSTED or not self.confidential else ()
 
     def _action(self, audience: Audience) -> dict[str, object]:
         hidden = self.hidden_arguments.get(audience, ())
@@ -175,41 +170,39 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         return action
 
 
-def refuse(
-    reason: Reason,
-    *,
-    request: Request,
-    schema: Schema,
-    rules: Sequence[Rule],
-    conditions: Sequence[MissingCondition],
-    obligations: tuple[Obligation, ...],
-    policy_version: str,
-    now: Timestamp,
-) -> Refusal:
-    """The refusal that `rules` decided; `conditions` are all that stand in the way."""
-    confidential = {item.rule for item in conditions if item.is_confidential}
-    open_rules = [rule for rule in rules if rule.id not in confidential]
-    is_confidential = bool(confidential) and not open_rules
-    is_changeable = any(can_change(schema, path) for item in conditions for path in item.facts)
-    reason = msgspec.structs.replace(
-        reason, disposition=disposition(reason.category, rules, is_changeable=is_changeable)
+def refuse(decision: Decision) -> Refusal:
+    """The refusal of a decision that is a deny, or the standing "no" of one that defers."""
+    schema, request = decision.policy_set.schema, decision.facts.request
+    found = obstacles.find(decision)
+    confidential = {rule.id for rule in found.rules if obstacles.is_confidential(rule, decision)}
+    told = [rule for rule in found.rules if rule.id not in confidential]
+    is_changeable = any(can_change(schema, path) for item in found.conditions for path in item.facts)
+    category = decision.category or Category.INDETERMINATE
+    trigger = _trigger(decision, found.rules)
+    reason = Reason(
+        category, disposition(category, trigger, is_changeable=is_changeable), trigger.id if trigger else ""
     )
-    trigger = next((rule for rule in rules if rule.id == reason.policy_reference), None)
+    shown = _shown(reason, told, is_changeable=is_changeable) if confidential else reason
+    words = next((rule for rule in found.rules if rule.id == shown.policy_reference), None) if confidential else trigger
     return Refusal(
+        outcome=decision.outcome,
         reason=reason,
-        shown=_shown(reason, open_rules, is_changeable=is_changeable, has_confidential=bool(confidential)),
-        as_of=now,
-        policy_version=policy_version,
+        shown=shown,
+        as_of=decision.as_of,
+        policy_version=decision.policy_digest,
         trace_id=request.trace_id,
         request_id=request.request_id,
         action=describe(request, schema),
         hidden_arguments=_hidden(request, schema),
-        missing_conditions=tuple(conditions),
+        missing_conditions=found.conditions,
         messages=trigger.messages if trigger else {},
-        is_confidential=is_confidential or (trigger is not None and trigger.id in confidential),
-        is_remediable=reason.category is not Category.CATEGORICAL and bool(conditions),
-        determining=tuple(rule.id for rule in rules),
-        obligations=obligations,
+        shown_messages=words.messages if words else {},
+        is_remediable=category is not Category.CATEGORICAL and bool(found.conditions),
+        confidential=tuple(sorted(confidential)),
+        determining=tuple(rule.id for rule in found.rules),
+        obligations=decision.obligations,
+        escalation_available=bool(found.escalation_roles) and category is not Category.CATEGORICAL,
+        escalation_roles=found.escalation_roles,
     )
 
 
@@ -227,13 +220,17 @@ def unavailable(detail: str, *, now: Timestamp, request: Request | None = None) 
     )
 
 
-def disposition(category: Category, rules: Iterable[Rule], *, is_changeable: bool) -> Disposition:
-    """What the caller should do: what a deciding rule of this category says, else the category's default."""
-    said = next((rule.disposition for rule in rules if rule.disposition and rule.category in {category, None}), None)
-    if said is not None:
-        return said
+def disposition(category: Category, rule: Rule | None, *, is_changeable: bool) -> Disposition:
+    """What the caller should do: what the triggering rule says, else the default of the category."""
+    if rule is not None and rule.disposition is not None:
+        return rule.disposition
     fallback = Disposition.MODIFY if is_changeable else Disposition.SEEK_AUTHORITY
     return _DEFAULT.get(category, fallback)
+
+
+def _trigger(decision: Decision, rules: Sequence[Rule]) -> Rule | None:
+    """The triggering rule (S3.4); where nothing permits, the first of the permits that do not hold."""
+    return next((rule for rule in rules if rule.id == decision.trigger), rules[0] if rules else None)
 
 
 def can_change(schema: Schema, path: str) -> bool:
@@ -265,14 +262,15 @@ def secrets(request: Request, schema: Schema) -> tuple[str, ...]:
     return _arguments(request, schema, lambda fact: fact.secret)
 
 
-def _shown(reason: Reason, rules: Sequence[Rule], *, is_changeable: bool, has_confidential: bool) -> Reason:
-    if not has_confidential:
-        return reason
+def _shown(reason: Reason, rules: Sequence[Rule], *, is_changeable: bool) -> Reason:
+    """The reason with the confidential rules left out. Where none is left, it is the one of a default deny."""
     if not rules:
         return Reason(Category.SCOPE_EXCEEDED, Disposition.SEEK_AUTHORITY)
-    category = min((rule.category or Category.POLICY_VIOLATION for rule in rules), key=_PRECEDENCE.index)
-    trigger = min(rule.id for rule in rules if (rule.category or Category.POLICY_VIOLATION) is category)
-    return Reason(category, disposition(category, rules, is_changeable=is_changeable), trigger)
+    if reason.category in {Category.INSUFFICIENT_CONTEXT, Category.INDETERMINATE, Category.REQUIRES_HUMAN}:
+        return msgspec.structs.replace(reason, policy_reference=rules[0].id)
+    category = min((rule.category or reason.category for rule in rules), key=_PRECEDENCE.index)
+    trigger = min((rule for rule in rules if (rule.category or reason.category) is category), key=lambda rule: rule.id)
+    return Reason(category, disposition(category, trigger, is_changeable=is_changeable), trigger.id)
 
 
 def _message(messages: Mapping[Audience, Mapping[str, str]], audience: Audience, locale: str) -> str:
@@ -286,7 +284,7 @@ def _message(messages: Mapping[Audience, Mapping[str, str]], audience: Audience,
     return ""
 
 
-def _plain(item: MissingCondition, audience: Audience) -> dict[str, object]:
+def _plain(item: Obstacle, audience: Audience) -> dict[str, object]:
     shown: dict[str, object] = {"condition": item.condition, "explanation": item.explanation, "facts": list(item.facts)}
     if audience is Audience.END_USER:
         return {"condition": item.condition, "facts": []}
@@ -296,11 +294,11 @@ def _plain(item: MissingCondition, audience: Audience) -> dict[str, object]:
 
 
 def _hidden(request: Request, schema: Schema) -> dict[Audience, tuple[str, ...]]:
-    return {
-        audience: names
-        for audience in Audience
-        if (names := _arguments(request, schema, lambda fact, who=audience: fact.visible.get(who) is Visibility.HIDE))
-    }
+    def hides(audience: Audience) -> Callable[[Fact], bool]:
+        return lambda fact: fact.visible.get(audience) is Visibility.HIDE
+
+    hidden = {audience: _arguments(request, schema, hides(audience)) for audience in Audience}
+    return {audience: names for audience, names in hidden.items() if names}
 
 
 def _arguments(request: Request, schema: Schema, wanted: Callable[[Fact], bool]) -> tuple[str, ...]:

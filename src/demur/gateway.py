@@ -1,0 +1,271 @@
+"""The whole story: decide, redeem and complete, rule on a review. Order only; every rule lives in the core.
+
+A request is answered in this order, and nothing is released before step 6 is durable:
+
+1. intake      bytes -> Request, typed and digested; a malformed one is an error and nothing happens
+2. resolution  only the facts that candidate rules read are fetched
+3. under the append lock: an id seen before gets its stored answer; history is read; the policies judge
+4. an approval that waits for this very action is a fact: judged again
+5. the answer and its record, and the grant or the review, are one transaction
+6. commit; then, and only then, the answer leaves and observers learn of it
+
+Where any of this cannot be done, the answer is `unavailable`: a refusal, counted, with a gap record once records can
+be written again (S5.2). There is no path on which a fault becomes a grant.
+
+Clauses: S1 to S7, S11.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
+from typing import TYPE_CHECKING, TypeVar
+
+from demur.core import refusal
+from demur.core.grant import Completion
+from demur.core.intake import Caller
+from demur.core.record import Draft
+from demur.core.review import ReviewState, Verdict
+from demur.errors import IntakeError, LedgerError, OverloadedError, RulingError, StoreError
+from demur.steps import deciding, redeeming, ruling, telling
+from demur.steps.deciding import Session
+from demur.steps.world import Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from demur.core.evidence import Answer
+    from demur.core.grant import Redemption
+    from demur.core.refusal import Refusal
+    from demur.core.review import Review
+    from demur.core.record import Json
+    from demur.core.terms import Request, Value
+    from demur.ports import Transaction
+    from demur.steps.deciding import Asked
+    from demur.steps.ruling import ReviewRequest
+    from demur.steps.world import Active, Gap, World
+
+T = TypeVar("T")
+_logger = logging.getLogger("demur")
+
+LOCAL = Caller()
+"""The caller of an embedded gate whose host did not name one."""
+FAILURES = (StoreError, LedgerError, OSError)
+"""What a port may raise: the question could not be answered, so the answer is `unavailable`."""
+MAX_PREPARING = 8
+"""Requests that wait for slow fact sources at a time, beside those whose callers wait themselves."""
+
+
+class Gateway:
+    """The gate. Safe to use from any thread; `submit` never blocks on the store, `decide` waits for the answer."""
+
+    def __init__(self, world: World, active: Active, *, deadline_seconds: float = 10.0) -> None:
+        self._world = world
+        self._active = active
+        self._deadline_seconds = deadline_seconds
+        self._outage = Outage()
+        self._pool = ThreadPoolExecutor(MAX_PREPARING, "demur-preparing")
+
+    @property
+    def policy_version(self) -> str:
+        """The digest of the policies in force."""
+        return self._active.digest
+
+    def submit(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Future[Answer]:
+        """The Future of the answer to one request; raises `IntakeError` at once for a malformed one.
+
+        The Future ends in a `Grant`, a `Refusal` (`unavailable` where nothing could be decided or recorded) or a
+        `Deferral`, or in an `IntakeError` where its request id was used for another action.
+        """
+        active = self._active
+        asked = deciding.ask(active, request, caller)
+        answer: Future[Answer] = Future()
+        if asked.is_slow:
+            self._pool.submit(self._answer, active, asked, answer)
+        else:
+            self._answer(active, asked, answer)
+        return answer
+
+    def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answer:
+        """The answer to one request, durable; `unavailable` where it did not come in time. Raises `IntakeError`."""
+        active = self._active
+        asked = deciding.ask(active, request, caller)
+        answer: Future[Answer] = Future()
+        self._answer(active, asked, answer)
+        try:
+            return answer.result(self._deadline_seconds)
+        except LateError:
+            answer.cancel()
+            return self._unavailable("the deadline passed before the answer was recorded", asked.request)
+
+    def redeem(
+        self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ()
+    ) -> Redemption | Refusal:
+        """Use up a grant for exactly these arguments. Act only on a `Redemption`, and only once.
+
+        `understands` are the obligation types that the executor carries out.
+        """
+        active = self._active
+        try:
+            claim = redeeming.examine(self._world, active, token, arguments, understands)
+            return self._do(active, lambda session: redeeming.redeem(session, claim))
+        except FAILURES as error:
+            return self._unavailable(str(error))
+
+    def complete(self, grant_id: str, status: str) -> Refusal | None:
+        """Record how the execution ended: `success`, `failure` or `unknown`. A refusal where it cannot be recorded."""
+        how = Completion(status)
+        try:
+            return self._do(self._active, lambda session: redeeming.complete(session, grant_id, how))
+        except FAILURES as error:
+            return self._unavailable(str(error))
+
+    def revoke(self, grant_id: str) -> Refusal | None:
+        """Take back a grant that was not redeemed. A refusal where that is too late or cannot be recorded."""
+        try:
+            return self._do(self._active, lambda session: redeeming.revoke(session, grant_id))
+        except FAILURES as error:
+            return self._unavailable(str(error))
+
+    def reviews(
+        self, *, states: tuple[ReviewState, ...] = (ReviewState.PENDING,), limit: int = 100
+    ) -> tuple[Review, ...]:
+        """The reviews in these states, the earliest deadline first; raises `StoreError`."""
+        return self._do(self._active, lambda session: ruling.list_reviews(session, states=states, limit=limit))
+
+    def review(self, review_id: str) -> ReviewRequest | None:
+        """One review as a reviewer sees it; raises `StoreError` and `LedgerError`."""
+        active = self._active
+        return self._world.store.read(lambda tx: ruling.show(Session(self._world, active, tx), review_id))
+
+    def rule(self, review_id: str, *, verdict: str, reason: str, credential: str) -> Review:
+        """Approve or reject a deferred action, as the person whose credential this is.
+
+        Raises `RulingError` where that person may not rule, or not any more, and `StoreError` where it cannot be
+        recorded.
+        """
+        try:
+            said = Verdict(verdict)
+        except ValueError as error:
+            message = f"expected `approve` or `reject`, found `{verdict[:40]}`"
+            raise RulingError(message) from error
+        reviewer = self._world.reviewers.identify(credential)
+        text = ruling.check_reason(reason)
+        after = self._do(self._active, lambda session: ruling.rule(session, reviewer, review_id, said, text))
+        if isinstance(after, RulingError):
+            raise after
+        telling.tell_ruling(self._world, after)
+        return after
+
+    def activate(self, active: Active, policies: bytes, *, by: str = "local") -> None:
+        """Put other policies in force. They are kept first, so that every decision can be judged again (S3.7).
+
+        Raises `StoreError`, and then the policies that were in force still are.
+        """
+        digest = active.digest
+        person = self._world.vault.blind("operator", by).hex()[:32]
+
+        def work(session: Session) -> None:
+            session.tx.put_blob(digest, policies)
+            if session.tx.find_meta("policy_version") != digest.encode():
+                session.tx.append(Draft("policy_activated", {"policy_version": digest, "operator": person}))
+                session.tx.put_meta("policy_version", digest.encode())
+
+        self._do(active, work)
+        replaced, self._active = self._active, active
+        if replaced.sources is not active.sources:
+            replaced.sources.close()
+        telling.tell_activation(self._world, digest)
+
+    def begin(self, *, was_clean: bool) -> None:
+        """Record what happened while nobody watched: a crash (a gap of unknown size) and reviews that expired."""
+
+        def work(session: Session) -> None:
+            if not was_clean:
+                session.tx.append(Draft("gap", {"cause": "crash", "is_count_known": False}))
+            ruling.expire_due(session)
+
+        self._do(self._active, work)
+
+    def subscribe(self, subscriber: Callable[[Mapping[str, object]], object]) -> None:
+        """Send every further event to `subscriber`, after it is durable. What the subscriber does changes nothing."""
+        self._world.observer.subscribe(subscriber)
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the store."""
+        self._pool.shutdown(wait=True)
+        self._record_gap_at_last()
+        self._world.store.close()
+        self._active.sources.close()
+        self._world.observer.close()
+
+    def __enter__(self) -> Gateway:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self, active: Active, asked: Asked, answer: Future[Answer]) -> None:
+        """Steps 2 to 6. The Future ends after the commit, or in `unavailable`; it is never left hanging."""
+        taken: list[Gap] = []
+
+        def work(tx: Transaction) -> Answer:
+            self._record_gap(tx, taken)
+            return deciding.judge(Session(self._world, active, tx), prepared)
+
+        try:
+            prepared = deciding.prepare(self._world, active, asked)
+            done = self._world.store.submit(work)
+        except FAILURES as error:
+            answer.set_result(self._unavailable(str(error), asked.request))
+            return
+        done.add_done_callback(lambda ended: self._settle(ended, answer, asked.request, taken))
+
+    def _settle(self, done: Future[Answer], answer: Future[Answer], request: Request, taken: list[Gap]) -> None:
+        error = CancelledError("the store was closed") if done.cancelled() else done.exception()
+        if error is not None:
+            for gap in taken:
+                self._outage.add(gap)
+        if not answer.set_running_or_notify_cancel():
+            return
+        if error is None:
+            answer.set_result(done.result())
+            telling.tell(self._world, done.result(), request)
+        elif isinstance(error, IntakeError):
+            answer.set_exception(error)
+        else:
+            if not isinstance(error, (*FAILURES, CancelledError)):
+                _logger.error("a request could not be judged", exc_info=error)
+            answer.set_result(self._unavailable(str(error), request))
+
+    def _do(self, active: Active, step: Callable[[Session], T]) -> T:
+        """One step under the append lock, durable when it returns; raises `StoreError`."""
+        future = self._world.store.submit(lambda tx: step(Session(self._world, active, tx)))
+        try:
+            return future.result(self._deadline_seconds)
+        except LateError as error:
+            future.cancel()
+            message = "the deadline passed before this was recorded"
+            raise OverloadedError(message) from error
+
+    def _record_gap(self, tx: Transaction, taken: list[Gap]) -> None:
+        gap = self._outage.take()
+        if gap is not None:
+            taken.append(gap)
+            members: dict[str, Json] = {"count": gap.count, "first": str(gap.first), "last": str(gap.last)}
+            tx.append(Draft("gap", {"cause": "unavailable", "is_count_known": True, **members}))
+
+    def _record_gap_at_last(self) -> None:
+        taken: list[Gap] = []
+        try:
+            self._world.store.submit(lambda tx: self._record_gap(tx, taken)).result(self._deadline_seconds)
+        except (StoreError, LateError):
+            return
+
+    def _unavailable(self, why: str, request: Request | None = None) -> Refusal:
+        now = self._world.clock.now()
+        self._outage.note(now)
+        refused = refusal.unavailable(why, now=now, request=request)
+        telling.tell(self._world, refused, request)
+        return refused

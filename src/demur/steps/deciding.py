@@ -1,0 +1,316 @@
+"""Request to answer: prepare outside the lock, judge and write within it.
+
+- `prepare` does everything that needs no history: intake, the facts that candidate rules read, one instant.
+- `judge` runs under the append lock. It answers an id seen before with its stored answer (S1.4), reads usage facts
+  there, so that quotas are exact under any concurrency (S4.2), and writes record, grant or review together (S5.1).
+- An approval is looked up only for an action that would be deferred, and is judged again as a fact (S7.2).
+
+Clauses: S1.4, S3, S4, S5.1, S6.1, S7.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from demur.core import evidence, intake, resolution, usage
+from demur.core import grant as grants
+from demur.core import review as reviews
+from demur.core.decision import Decision, decide
+from demur.core.grant import Binding, Grant, GrantState
+from demur.core.record import Draft
+from demur.core.refusal import refuse
+from demur.core.resolution import Approval, Facts, Learned
+from demur.core.review import Deferral, Review, ReviewState
+from demur.core.terms import Missing, Outcome, Request, to_json
+from demur.errors import IntakeError
+from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from demur.core.evidence import Answer
+    from demur.core.intake import Caller
+    from demur.core.record import Entry
+    from demur.ports import Transaction
+    from demur.steps.world import Active, World
+
+USAGE = "usage"
+"""The source name of the facts that Demur counts itself."""
+_encode = msgspec.msgpack.Encoder().encode
+_reviews = msgspec.msgpack.Decoder(Review)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One transaction of one gate under one set of policies."""
+
+    world: World
+    active: Active
+    tx: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request with its facts, but for the usage facts `history`, which are read under the lock."""
+
+    request: Request
+    facts: Facts
+    learned: dict[str, Learned]
+    history: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A request that was decided, with everything it was decided from."""
+
+    facts: Facts
+    decision: Decision
+    learned: dict[str, Learned]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A well-formed request, and the paths that its candidate rules need, by source."""
+
+    request: Request
+    wanted: dict[str, tuple[str, ...]]
+    history: tuple[str, ...]
+    is_slow: bool
+    """Some of these sources may keep a caller waiting."""
+
+
+def ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller) -> Asked:
+    """Step 1; raises `IntakeError`."""
+    request = intake.read(raw, active.policies.schema, caller=caller)
+    needs = active.policies.needs(request.action, request.resource.type)
+    wanted = {source: tuple(paths) for source, paths in needs.items() if source != USAGE}
+    is_slow = not active.slow.isdisjoint(wanted)
+    return Asked(request, wanted, tuple(needs.get(USAGE, ())), is_slow)
+
+
+def prepare(world: World, active: Active, asked: Asked) -> Prepared:
+    """Step 2. Sources that fail or are slow leave their facts unknown."""
+    now = world.clock.now()
+    learned = dict(active.sources.learn(asked.request, asked.wanted, now)) if asked.wanted else {}
+    facts = resolution.fill(asked.request, active.layout, learned, now)
+    return Prepared(asked.request, facts, learned, asked.history)
+
+
+def judge(session: Session, prepared: Prepared) -> Answer:
+    """Steps 3 to 5, within one transaction; raises `IntakeError` where the request id was used for another action."""
+    request, vault, tx = prepared.request, session.world.vault, session.tx
+    if not request.request_id:
+        judged = _judged(session, prepared)
+        answer, _ = _write(session, judged)
+        return answer
+    key = vault.blind("request", request.caller, request.request_id)
+    mark = vault.blind("digest", request.digest)
+    row = tx.find_request(key)
+    if row is not None:
+        return _repeated(session, row, mark)
+    answer, entry = _write(session, _judged(session, prepared))
+    tx.put_request(RequestRow(key, mark, entry.sequence))
+    return answer
+
+
+def token_of(world: World, grant_id: str) -> str:
+    """The proof that goes with a grant. It is derived, so that it is stored nowhere and can still be given again."""
+    return f"{grant_id}.{world.vault.blind('grant-token', grant_id).hex()}"
+
+
+def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
+    if row.digest != mark:
+        raise IntakeError(
+            "/request_id",
+            expected="the action that this id was first used for",
+            found="another action",
+            hint="use a fresh request id for every new action",
+        )
+    sealed = session.tx.find_sealed(row.sequence)
+    if sealed is None:
+        raise IntakeError("/request_id", expected="an id whose answer is still kept", found="one that was erased")
+    answer = evidence.answer_of(session.world.vault.unseal(sealed), session.active.policies.schema)
+    token = token_of(session.world, answer.id) if isinstance(answer, Grant) else ""
+    return evidence.stamped(answer, f"{session.tx.log}/{row.sequence}", token)
+
+
+def _judged(session: Session, prepared: Prepared) -> Judged:
+    facts, learned = prepared.facts, prepared.learned
+    if prepared.history:
+        counted = {path: Learned(_count(session, path, facts), facts.now) for path in prepared.history}
+        learned = learned | counted
+        facts = resolution.with_learned(facts, session.active.layout, counted)
+    decision = decide(facts, session.active.policies)
+    if decision.outcome is Outcome.DEFER and (approvals := _approvals(session, facts)):
+        facts = resolution.with_approvals(facts, approvals)
+        decision = decide(facts, session.active.policies)
+    return Judged(facts, decision, learned)
+
+
+def _count(session: Session, path: str, facts: Facts) -> int | Missing:
+    world, counter = session.world, session.active.policies.schema.counters[path]
+    whom = usage.key(counter, facts, session.active.slots)
+    if whom is None:
+        return Missing.UNKNOWN
+    start = usage.since(counter.window, facts.now, world.zones.offset)
+    found = session.tx.usage(path, world.vault.blind(USAGE, path, *whom), start)
+    return found.total if counter.adds else found.count
+
+
+def _matching(session: Session, facts: Facts) -> Iterator[Review]:
+    for row in session.tx.matching_reviews(_match(session, facts)):
+        yield _reviews.decode(row.body)
+
+
+def _match(session: Session, facts: Facts) -> bytes:
+    """The blinded action digest, of which subject and actor are part, by which reviews of this action are found."""
+    return session.world.vault.blind("match", facts.request.digest)
+
+
+def _approvals(session: Session, facts: Facts) -> tuple[Approval, ...]:
+    return tuple(
+        Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
+        for review in _matching(session, facts)
+        if _is_free(review, session.tx)
+    )
+
+
+def _is_free(review: Review, tx: Transaction) -> bool:
+    """Whether this approval can be used: it stands, and no grant holds it that was redeemed or still lives (S7.1)."""
+    if review.state_at(tx.now) is ReviewState.APPROVED:
+        return True
+    if review.state is not ReviewState.RESERVED or (review.approved_until and tx.now >= review.approved_until):
+        return False
+    row = tx.find_grant(review.grant_id)
+    if row is None:
+        return False
+    return row.state == GrantState.REVOKED or (row.state == GrantState.LIVE and tx.now >= row.expires_at)
+
+
+def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
+    """The answer, its record and its row: one transaction."""
+    match judged.decision.outcome:
+        case Outcome.ALLOW:
+            grant = _grant(judged)
+            entry = _record(session, judged, grant)
+            grant = msgspec.structs.replace(grant, token=token_of(session.world, grant.id))
+            _put_grant(session, judged, grant, entry)
+            return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
+        case Outcome.DEFER:
+            review, is_open = _review(session, judged)
+            refused = refuse(judged.decision)
+            deferral = Deferral(review_id=review.id, deadline=review.deadline, refusal=refused)
+            entry = _record(session, judged, deferral)
+            if not is_open:
+                _put_review(session, judged, review, entry)
+            return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
+        case Outcome.DENY | Outcome.UNAVAILABLE:
+            refusal = refuse(judged.decision)
+            entry = _record(session, judged, refusal)
+            return evidence.stamped(refusal, _audit_id(session, entry), ""), entry
+
+
+def _audit_id(session: Session, entry: Entry) -> str:
+    return f"{session.tx.log}/{entry.sequence}"
+
+
+def _grant(judged: Judged) -> Grant:
+    facts, decision, request = judged.facts, judged.decision, judged.facts.request
+    granted = grants.narrow(request.arguments, decision.narrows)
+    return Grant(
+        id=secrets.token_hex(16),
+        token="",
+        audit_id="",
+        action=request.action,
+        arguments=granted,
+        resource=request.resource,
+        expires_at=facts.now.plus(decision.grant_seconds or grants.DEFAULT_SECONDS),
+        constraints={name: to_json(item) for name, item in granted.items() if request.arguments.get(name) != item},
+        obligations=decision.obligations,
+        policy_version=decision.policy_digest,
+        trace_id=request.trace_id,
+        request_id=request.request_id,
+        as_of=facts.now,
+    )
+
+
+def _review(session: Session, judged: Judged) -> tuple[Review, bool]:
+    """The review that this action waits for, and whether it was open already."""
+    decision, tx = judged.decision, session.tx
+    rules = [session.active.policies.rule(name) for name in decision.reviews if name not in decision.satisfied]
+    for review in _matching(session, judged.facts):
+        if review.state_at(tx.now) is ReviewState.PENDING and reviews.covers(review, rules):
+            return review, True
+    return reviews.open_review(secrets.token_hex(8), rules, now=tx.now), False
+
+
+def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
+    facts, world, schema = judged.facts, session.world, session.active.policies.schema
+    request = facts.request
+    kept = evidence.fields(facts, schema, answer, judged.learned)
+    sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
+    people = evidence.Pseudonyms(
+        subject=sealed.key_id,
+        actor=_pseudonym(world, "actor", request.actor.type, request.actor.id),
+        caller=_pseudonym(world, "caller", request.caller),
+        session=_pseudonym(world, "session", request.session) if request.session else "",
+    )
+    members = evidence.body(judged.facts, judged.decision, answer, schema, people)
+    gate = {"build": world.build, "tzdata": world.zones.version}
+    return session.tx.append(Draft("decision", {**members, "gate": gate}, sealed))
+
+
+def _pseudonym(world: World, *parts: str) -> str:
+    return world.vault.blind(*parts).hex()[:32]
+
+
+def _put_grant(session: Session, judged: Judged, grant: Grant, entry: Entry) -> None:
+    world, tx, facts = session.world, session.tx, judged.facts
+    schema = session.active.policies.schema
+    narrowed = msgspec.structs.replace(facts.request, arguments=grant.arguments)
+    used = _reserve(session, judged, grant.id)
+    binding = Binding(
+        action=world.vault.blind("action", intake.digest(narrowed, schema)),
+        policy=judged.decision.policy_digest,
+        obligations=tuple(item.type for item in grant.obligations),
+        reviews=used,
+    )
+    proof = hashlib.sha256(grant.token.encode()).digest()
+    tx.put_grant(GrantRow(grant.id, proof, entry.sequence, GrantState.LIVE, grant.expires_at, _encode(binding)))
+    for counter in usage.counted(schema.counters, grant.action):
+        whom = usage.key(counter, facts, session.active.slots) or ("",)
+        key = world.vault.blind(USAGE, counter.path, *whom)
+        spent = usage.amount(counter, grant.arguments)
+        tx.spend(SpendRow(counter.path, key, facts.now, spent, grant.id, grant.expires_at))
+
+
+def _reserve(session: Session, judged: Judged, grant_id: str) -> tuple[str, ...]:
+    """Set aside, in this very transaction, the approvals that this grant stands on (S7.1)."""
+    satisfied = set(judged.decision.satisfied)
+    used: list[str] = []
+    for approval in judged.facts.approvals:
+        row = session.tx.find_review(approval.review_id)
+        if row is not None and not satisfied.isdisjoint(rule for rule, _ in approval.rules):
+            satisfied.difference_update(rule for rule, _ in approval.rules)
+            put_review(session.tx, row, reviews.reserve(_reviews.decode(row.body), grant_id))
+            used.append(approval.review_id)
+    return tuple(used)
+
+
+def put_review(tx: Transaction, row: ReviewRow, review: Review) -> None:
+    """The row with the review as it stands now."""
+    tx.put_review(
+        msgspec.structs.replace(row, state=review.state.value, deadline=review.deadline, body=_encode(review))
+    )
+
+
+def _put_review(session: Session, judged: Judged, review: Review, entry: Entry) -> None:
+    match = _match(session, judged.facts)
+    session.tx.put_review(
+        ReviewRow(review.id, entry.sequence, match, review.state.value, review.deadline, _encode(review))
+    )

@@ -1,0 +1,108 @@
+"""What the steps share: the world through its ports, the active policies, and the account of an outage.
+
+`Active` is replaced as a whole when policies change, so that one request sees one set from its first step to its last.
+
+Clauses: S3.7, S5.2.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from demur.core.resolution import Layout
+
+if TYPE_CHECKING:
+    from demur.core.policy.index import PolicySet
+    from demur.core.review import Reviewer
+    from demur.core.terms import Timestamp
+    from demur.ports import Clock, Observer, Sources, Store, Vault, Zones
+
+_PROMPT = frozenset({"static", "content"})
+"""The kinds of sources that answer from memory."""
+
+
+class Reviewers(Protocol):
+    """Knows people by their credential."""
+
+    def identify(self, credential: str) -> Reviewer:
+        """Who holds this credential; raises `RulingError` where nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside that a step may use. `build` is the version of the gate as records tell it."""
+
+    store: Store
+    vault: Vault
+    clock: Clock
+    zones: Zones
+    reviewers: Reviewers
+    observer: Observer
+    log: str
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The policies in force, with what can be worked out from them once."""
+
+    policies: PolicySet
+    sources: Sources
+    layout: Layout
+    slots: dict[str, int]
+    slow: frozenset[str]
+    """The sources that may keep a caller waiting."""
+
+    @classmethod
+    def of(cls, policies: PolicySet, sources: Sources) -> Active:
+        """The set, made ready, with the sources that its schema declares."""
+        slots = {slot.path: index for index, slot in enumerate(policies.schema.slots)}
+        slow = frozenset(name for name, source in policies.schema.sources.items() if source.kind not in _PROMPT)
+        return cls(policies, sources, Layout.of(policies.schema), slots, slow)
+
+    @property
+    def digest(self) -> str:
+        """The policy version."""
+        return self.policies.digest
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """How many requests got `unavailable`, and between which instants (S5.2)."""
+
+    count: int
+    first: Timestamp
+    last: Timestamp
+
+
+class Outage:
+    """Counts the requests that nobody could decide or record, until a gap record says so. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gap: Gap | None = None
+
+    def note(self, now: Timestamp) -> None:
+        """One more request was answered with `unavailable`."""
+        self.add(Gap(1, now, now))
+
+    def add(self, gap: Gap) -> None:
+        """Count these too; a gap whose record could not be written comes back this way."""
+        with self._lock:
+            known = self._gap
+            self._gap = gap if known is None else _joined(known, gap)
+
+    def take(self) -> Gap | None:
+        """What is to be recorded now; whoever takes it must `add` it again if that fails."""
+        if self._gap is None:
+            return None
+        with self._lock:
+            gap, self._gap = self._gap, None
+        return gap
+
+
+def _joined(one: Gap, other: Gap) -> Gap:
+    return Gap(one.count + other.count, min(one.first, other.first), max(one.last, other.last))
