@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.workload import ROLES, Request, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class Engine(Protocol):
@@ -67,8 +68,8 @@ class Naive:
                 is_allowed = True
         return is_allowed
 
-    def allows(self, answer: bool) -> bool:
-        return answer
+    def allows(self, answer: Any) -> bool:
+        return bool(answer)
 
 
 class Cedar:
@@ -151,15 +152,15 @@ class Cel:
         activation = self._env.Activation(facts)
         is_allowed = False
         for program, denies in programs:
-            for holds, denied in zip(program.eval(activation).plain_value(), denies):
+            for holds, denied in zip(program.eval(activation).plain_value(), denies, strict=False):
                 if holds:
                     if denied:
                         return False
                     is_allowed = True
         return is_allowed
 
-    def allows(self, answer: bool) -> bool:
-        return answer
+    def allows(self, answer: Any) -> bool:
+        return bool(answer)
 
 
 class AgentMesh:
@@ -213,6 +214,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-__all__ = ["AgentMesh", "Cedar", "Cel", "Engine", "Naive", "json", "versions"]

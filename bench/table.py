@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass
@@ -23,12 +26,13 @@ class Table:
         widths = [max(len(line[at]) for line in lines if at < len(line)) for at in range(len(self.columns) + 1)]
         text = [self.title, ""]
         for line in lines:
-            padded = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
+            cells = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=False)]
+            padded = [line[0].ljust(widths[0]), *cells]
             text.append("  " + "  ".join(padded).rstrip())
         return "\n".join([*text, *(f"  {note}" for note in self.notes)])
 
     def as_data(self) -> Mapping[str, object]:
-        rows = [{"name": name, **dict(zip(self.columns, cells))} for name, cells in self.rows]
+        rows = [{"name": name, **dict(zip(self.columns, cells, strict=False))} for name, cells in self.rows]
         return {"title": self.title, "rows": rows, "notes": self.notes}
 
 

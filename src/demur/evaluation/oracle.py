@@ -20,7 +20,7 @@ from demur.core.terms import Category, Effect, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from demur.core.cel import Zones
+    from demur.core.cel.overload import Zones
     from demur.core.policy.document import Clause, Documents, Narrowing, Rule
     from demur.core.resolution import Facts
 

@@ -15,6 +15,7 @@ Clauses: S2.1, S3.1.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -201,7 +202,9 @@ def _comparison(fact: FactRef, op: str, constant: Const) -> _Found | None:
 
 def _key(constant: Const) -> Key | None:
     value = constant.value
-    return None if value is None or value != value else value  # noqa: PLR0124  (a NaN equals nothing, so no table holds it)
+    if constant.type.kind is Kind.DOUBLE and isinstance(value, int | float):
+        return None if math.isnan(value) else float(value)  # a NaN equals nothing, so no table holds it
+    return value
 
 
 def _one_of(fact: FactRef, options: MakeList) -> _Found | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import cel
-from demur.core.policy.document import AnyOf, Clause, Condition, Rule
+from demur.core.policy import needs
+from demur.core.policy.document import Clause, Condition, Rule
 from demur.core.schema import BUILT_IN
 from demur.core.terms import State, Timestamp
 
@@ -120,14 +121,8 @@ def _rule(rule: Rule, values: Sequence[State], policy_set: PolicySet) -> RuleTru
 
 
 def _clause(clause: Clause, values: Sequence[State], prepared: Prepared, *, is_unless: bool) -> ClauseTruth:
-    match clause:
-        case Condition():
-            judged = _condition(clause, values, *next(prepared))
-            conditions: tuple[ConditionTruth, ...] = (judged,)
-            truth = judged.truth
-        case AnyOf():
-            conditions = tuple(_condition(item, values, *next(prepared)) for item in clause.conditions)
-            truth = weigh([item.truth for item in conditions], decisive=Truth.TRUE)
+    conditions = tuple(_condition(item, values, *next(prepared)) for item in needs.members(clause))
+    truth = weigh([item.truth for item in conditions], decisive=Truth.TRUE)
     return ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, conditions)
 
 

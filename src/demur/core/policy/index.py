@@ -24,8 +24,9 @@ from demur.core.schema import REQUEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from demur.core.cel import Program, Zones
+    from demur.core.cel import Program
     from demur.core.cel.ir import Node
+    from demur.core.cel.overload import Zones
     from demur.core.policy.atoms import Piece
     from demur.core.policy.document import Condition, Documents, Rule
     from demur.core.schema import Schema

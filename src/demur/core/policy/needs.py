@@ -28,7 +28,7 @@ from demur.core.policy.document import AnyOf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from demur.core.policy.document import Condition, Rule
+    from demur.core.policy.document import Clause, Condition, Rule
 
 
 def slots_read(node: Node) -> frozenset[int]:
@@ -52,10 +52,12 @@ def rule_slots(rule: Rule) -> frozenset[int]:
 def conditions(rule: Rule) -> Iterator[Condition]:
     """Every condition of the rule, those of any-of groups and of `unless` included, in document order."""
     for clause in (*rule.when, *rule.unless):
-        if isinstance(clause, AnyOf):
-            yield from clause.conditions
-        else:
-            yield clause
+        yield from members(clause)
+
+
+def members(clause: Clause) -> tuple[Condition, ...]:
+    """The conditions of an any-of group, or the one that the clause is."""
+    return clause.conditions if isinstance(clause, AnyOf) else (clause,)
 
 
 def _parts(node: Node) -> tuple[Node, ...]:

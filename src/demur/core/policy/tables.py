@@ -174,7 +174,7 @@ def _number(keys: list[Key], masks: list[int], nan: int) -> Lookup:
         kind = type(value)
         if kind is not int and kind is not float:
             return None
-        at = bisect_left(keys, value)  # type: ignore[type-var, arg-type]  # numbers, as the line above made sure
+        at = bisect_left(keys, value)  # type: ignore[type-var]  # numbers, as the line above made sure
         if at < size and keys[at] == value:
             return masks[2 * at + 1]
         return nan if value != value else masks[2 * at]  # noqa: PLR0124  (true of a NaN only)
@@ -189,7 +189,7 @@ def _nanos(kind: type[Timestamp | Duration], keys: list[Key], masks: list[int]) 
         if type(value) is not kind:
             return None
         nanos = value.nanos
-        at = bisect_left(keys, nanos)  # type: ignore[type-var]  # the keys are nanoseconds
+        at = bisect_left(keys, nanos)
         return masks[2 * at + 1 if at < size and keys[at] == nanos else 2 * at]
 
     return lookup
