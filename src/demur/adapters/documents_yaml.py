@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import yaml
-from yaml.cyaml import CParser
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave out what the module imports for others
 
 from demur.core.policy.located import Entry, Items, Located, Plain, Scalar, SourceDocument, Table, describe
 from demur.core.terms import MAX_INT
@@ -28,6 +28,9 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", re.ASCII)
 _MAX_DIGITS = 32
 _BLOCK: Final = "|>"
+_Event: TypeAlias = Any
+"""An event of libyaml: always with marks, tag and anchor, which the stubs do not promise."""
+_Mark: TypeAlias = Any
 
 
 class _StopError(Exception):
@@ -68,7 +71,7 @@ class _Builder:
         self.root: Located | None = None
         self.documents = 0
         self.count = 0
-        self.take: dict[type[yaml.Event], Callable[[yaml.Event], None]] = {
+        self.take: dict[type[yaml.Event], Callable[[_Event], None]] = {
             yaml.ScalarEvent: self.scalar,
             yaml.MappingStartEvent: self.start,
             yaml.SequenceStartEvent: self.start,
@@ -78,23 +81,25 @@ class _Builder:
             yaml.DocumentStartEvent: self.document,
         }
 
-    def note(self, mark: yaml.Mark, message: str, hint: str = "") -> None:
+    def note(self, mark: _Mark, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, message, hint))
 
-    def document(self, event: yaml.DocumentStartEvent) -> None:
+    def document(self, event: _Event) -> None:
         self.documents += 1
         if self.documents > 1:
-            self.note(event.start_mark, "expected one document in a file, found another", "put it into a file of its own")
+            self.note(
+                event.start_mark, "expected one document in a file, found another", "put it into a file of its own"
+            )
             raise _StopError
         if event.version not in {None, (1, 2)} or event.tags:
             self.note(event.start_mark, "expected YAML 1.2 without directives, found a directive", "remove the line")
 
-    def alias(self, event: yaml.AliasEvent) -> None:
+    def alias(self, event: _Event) -> None:
         hint = "write the value out" if len(event.anchor) > 1 else "quote the text"
         self.note(event.start_mark, f"aliases are refused, found `*{event.anchor}`", f"{hint}; `*` begins an alias")
         self.place(Scalar(None, event.start_mark.line + 1, event.start_mark.column + 1))
 
-    def plainly(self, event: yaml.NodeEvent) -> None:
+    def plainly(self, event: _Event) -> None:
         """Refuse what would make the value more than it looks."""
         if event.anchor is not None:
             self.note(event.start_mark, f"anchors are refused, found `&{event.anchor}`", "quote the text, if it is one")
@@ -102,7 +107,7 @@ class _Builder:
             hint = "quote the text, if it is one: `!` at its beginning makes a tag"
             self.note(event.start_mark, f"tags are refused, found `{event.tag}`", hint)
 
-    def start(self, event: yaml.CollectionStartEvent) -> None:
+    def start(self, event: _Event) -> None:
         mark = event.start_mark
         if event.anchor is not None or event.tag is not None:
             self.plainly(event)
@@ -114,10 +119,10 @@ class _Builder:
             raise _StopError
         self.open.append(_Open(mark.line + 1, mark.column + 1, is_table=isinstance(event, yaml.MappingStartEvent)))
 
-    def end(self, _event: yaml.CollectionEndEvent) -> None:
+    def end(self, _event: _Event) -> None:
         self.place(self.open.pop().close())
 
-    def scalar(self, event: yaml.ScalarEvent) -> None:
+    def scalar(self, event: _Event) -> None:
         self.count += 1
         mark = event.start_mark
         if self.count > MAX_VALUES:
@@ -133,7 +138,7 @@ class _Builder:
         else:
             self.place(Scalar(self.resolve(event.value, event), line, column))
 
-    def resolve(self, text: str, event: yaml.ScalarEvent) -> Plain:
+    def resolve(self, text: str, event: _Event) -> Plain:
         """The value of a plain scalar in YAML 1.2's core schema (section 10.3)."""
         if text[:1] in _FIRST and text:
             return self.number(text, event)
@@ -141,7 +146,7 @@ class _Builder:
             return _BOOL[text]
         return None if text in _NULL else text
 
-    def number(self, text: str, event: yaml.ScalarEvent) -> Plain:
+    def number(self, text: str, event: _Event) -> Plain:
         if _NOT_FINITE.fullmatch(text):
             self.note(event.start_mark, f"expected a finite number, found `{text}`", "quote it, if it is a text")
             return 0
@@ -150,7 +155,11 @@ class _Builder:
             whole = int(text, base) if len(text) <= _MAX_DIGITS else MAX_INT + 1
             if abs(whole) <= MAX_INT:
                 return whole
-            self.note(event.start_mark, f"expected an integer within +-(2^53-1), found `{text[:40]}`", "quote it, if it is a text")
+            self.note(
+                event.start_mark,
+                f"expected an integer within +-(2^53-1), found `{text[:40]}`",
+                "quote it, if it is a text",
+            )
             return 0
         if _FLOAT.fullmatch(text):
             number = float(text)
@@ -178,7 +187,9 @@ class _Builder:
         if isinstance(value, Scalar) and isinstance(value.value, str):
             return value
         shown = describe(value)
-        self.problems.append(Problem(self.file, value.line, value.column, f"expected a text as key, found {shown}", "quote the key"))
+        self.problems.append(
+            Problem(self.file, value.line, value.column, f"expected a text as key, found {shown}", "quote the key")
+        )
         return Scalar(shown, value.line, value.column)
 
     def entry(self, owner: _Open, entries: list[Entry], key: Scalar, value: Located) -> None:
@@ -190,7 +201,7 @@ class _Builder:
             return
         entries.append(Entry(name, key.line, key.column, value))
 
-    def origins(self, event: yaml.ScalarEvent) -> tuple[tuple[int, int, int], ...]:
+    def origins(self, event: _Event) -> tuple[tuple[int, int, int], ...]:
         """Where the pieces of a text on several lines stand, found by looking for each line of the file in the text."""
         pieces: list[tuple[int, int, int]] = []
         first, last = event.start_mark, event.end_mark
@@ -215,7 +226,9 @@ def read_tree(text: str, file: str) -> SourceDocument:
     if "\0" in text:
         before = text[: text.index("\0")]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return SourceDocument(file, None, (Problem(file, *place, "expected printable text, found the character U+0000"),))
+        return SourceDocument(
+            file, None, (Problem(file, *place, "expected printable text, found the character U+0000"),)
+        )
     try:
         parser = CParser(text)
         take = builder.take
@@ -228,7 +241,9 @@ def read_tree(text: str, file: str) -> SourceDocument:
     except yaml.YAMLError as error:
         return SourceDocument(file, None, (*builder.problems, _syntax(error, builder)))
     if builder.root is None:
-        return SourceDocument(file, None, (Problem(file, 1, 1, "expected a document, found nothing", "see docs/policies.md"),))
+        return SourceDocument(
+            file, None, (Problem(file, 1, 1, "expected a document, found nothing", "see docs/policies.md"),)
+        )
     return SourceDocument(file, builder.root, tuple(builder.problems))
 
 

@@ -52,7 +52,7 @@ class Kind(StrEnum):
     DYN = "dyn"
 
 
-class Field(msgspec.Struct, frozen=True):
+class Field(msgspec.Struct, frozen=True, gc=False):
     """One field of an object type."""
 
     name: str
@@ -60,7 +60,7 @@ class Field(msgspec.Struct, frozen=True):
     optional: bool = False
 
 
-class Type(msgspec.Struct, frozen=True):
+class Type(msgspec.Struct, frozen=True, gc=False):
     """A type: `element` for lists and the values of maps, `key` for the keys of maps, `fields` for objects."""
 
     kind: Kind

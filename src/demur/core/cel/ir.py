@@ -3,7 +3,8 @@
 A `Node` is what the checker hands to the evaluator and to the index of rules. Every node is one of the tagged
 structs below; `type` is the static type of the value. Operators are named as in the CEL specification
 (`_==_`, `_<_`, `_+_`, `@in`, `size`, `startsWith` ...); the checker has chosen the overload already, so `op` is
-unambiguous together with the types of `args`.
+unambiguous together with the types of `args`. Nodes form trees, so the garbage collector need not follow them
+(`gc=False`): with thousands of rules it would do little else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BOOL = Type(Kind.BOOL)
 Literal: TypeAlias = Union[None, bool, int, float, str, Timestamp, Duration]
 
 
-class Const(msgspec.Struct, frozen=True, tag_field="node", tag="const"):
+class Const(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="const"):
     """A literal. Times are folded where the text is constant: `timestamp("2026-01-01T00:00:00Z")` is a `Const`."""
 
     value: None | bool | int | float | str
@@ -28,7 +29,7 @@ class Const(msgspec.Struct, frozen=True, tag_field="node", tag="const"):
     """`value` of a timestamp or duration is its nanoseconds; `type` tells."""
 
 
-class FactRef(msgspec.Struct, frozen=True, tag_field="node", tag="fact"):
+class FactRef(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="fact"):
     """A declared fact, read from its slot."""
 
     path: str
@@ -36,7 +37,7 @@ class FactRef(msgspec.Struct, frozen=True, tag_field="node", tag="fact"):
     type: Type
 
 
-class HasFact(msgspec.Struct, frozen=True, tag_field="node", tag="has_fact"):
+class HasFact(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="has_fact"):
     """`has(path)`: true on a value, false on absent, unknown on unknown (S2.1)."""
 
     type: ClassVar[Type] = _BOOL
@@ -44,7 +45,7 @@ class HasFact(msgspec.Struct, frozen=True, tag_field="node", tag="has_fact"):
     slot: int
 
 
-class Local(msgspec.Struct, frozen=True, tag_field="node", tag="local"):
+class Local(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="local"):
     """A variable of a macro; `depth` counts the macros outward from this place, 0 is the innermost."""
 
     name: str
@@ -52,7 +53,7 @@ class Local(msgspec.Struct, frozen=True, tag_field="node", tag="local"):
     type: Type
 
 
-class Select(msgspec.Struct, frozen=True, tag_field="node", tag="select"):
+class Select(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="select"):
     """`operand.field` on a map or object; `test` makes it `has(operand.field)`."""
 
     operand: Node
@@ -61,7 +62,7 @@ class Select(msgspec.Struct, frozen=True, tag_field="node", tag="select"):
     type: Type
 
 
-class Call(msgspec.Struct, frozen=True, tag_field="node", tag="call"):
+class Call(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="call"):
     """An operator or function over evaluated arguments; strict: an unknown or failed argument decides the result."""
 
     op: str
@@ -69,28 +70,28 @@ class Call(msgspec.Struct, frozen=True, tag_field="node", tag="call"):
     type: Type
 
 
-class And(msgspec.Struct, frozen=True, tag_field="node", tag="and"):
+class And(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="and"):
     """Kleene conjunction: false wins, then unknown, then failure."""
 
     type: ClassVar[Type] = _BOOL
     args: tuple[Node, ...]
 
 
-class Or(msgspec.Struct, frozen=True, tag_field="node", tag="or"):
+class Or(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="or"):
     """Kleene disjunction: true wins, then unknown, then failure."""
 
     type: ClassVar[Type] = _BOOL
     args: tuple[Node, ...]
 
 
-class Not(msgspec.Struct, frozen=True, tag_field="node", tag="not"):
+class Not(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="not"):
     """Negation; unknown stays unknown."""
 
     type: ClassVar[Type] = _BOOL
     arg: Node
 
 
-class Choose(msgspec.Struct, frozen=True, tag_field="node", tag="choose"):
+class Choose(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="choose"):
     """`condition ? yes : no`."""
 
     condition: Node
@@ -99,14 +100,14 @@ class Choose(msgspec.Struct, frozen=True, tag_field="node", tag="choose"):
     type: Type
 
 
-class MakeList(msgspec.Struct, frozen=True, tag_field="node", tag="list"):
+class MakeList(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="list"):
     """A list literal."""
 
     items: tuple[Node, ...]
     type: Type
 
 
-class MakeMap(msgspec.Struct, frozen=True, tag_field="node", tag="map"):
+class MakeMap(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="map"):
     """A map literal; duplicate keys fail."""
 
     keys: tuple[Node, ...]
@@ -114,7 +115,7 @@ class MakeMap(msgspec.Struct, frozen=True, tag_field="node", tag="map"):
     type: Type
 
 
-class Macro(msgspec.Struct, frozen=True, tag_field="node", tag="macro"):
+class Macro(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="macro"):
     """`range.name(variable, body)`; `filter_body` is the predicate of the three-argument `map`."""
 
     name: str
@@ -125,6 +126,4 @@ class Macro(msgspec.Struct, frozen=True, tag_field="node", tag="macro"):
     type: Type
 
 
-Node: TypeAlias = Union[
-    Const, FactRef, HasFact, Local, Select, Call, And, Or, Not, Choose, MakeList, MakeMap, Macro
-]
+Node: TypeAlias = Union[Const, FactRef, HasFact, Local, Select, Call, And, Or, Not, Choose, MakeList, MakeMap, Macro]

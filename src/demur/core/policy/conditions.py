@@ -133,7 +133,11 @@ class Conditions:
             message = f"expected one type of `{path}` in all actions that the rule covers, found {view.conflicts[path]}"
             hint = "write a rule for each of them"
         elif path and self.declared.arguments(path):
-            owners = [name for name, placed in self.declared.actions.items() if any(a.path == path for a in placed.item.arguments)]
+            owners = [
+                name
+                for name, placed in self.declared.actions.items()
+                if any(a.path == path for a in placed.item.arguments)
+            ]
             message = f"expected an argument of an action that the rule covers, found `{path}`"
             hint = f"it is an argument of {quoted(owners[:3])}"
         elif error.expected and error.expected not in message:

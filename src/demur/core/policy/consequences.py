@@ -84,7 +84,9 @@ def read_obligations(keys: Keys, known: dict[str, Obligation]) -> tuple[Obligati
     """The obligations; `known` holds those of the rules read before, by id."""
     found: list[Obligation] = []
     for node in keys.items("obligations"):
-        inner = Keys(keys.report, keys.file, node, "an obligation", known=("id", "properties", "type"), needs=("id", "type"))
+        inner = Keys(
+            keys.report, keys.file, node, "an obligation", known=("id", "properties", "type"), needs=("id", "type")
+        )
         name, kind = inner.token("id"), inner.text("type")
         if kind and not _OBLIGATION_TYPE.fullmatch(kind):
             inner.note("type", f"expected an obligation's type of letters, digits and `_.:/-`, found `{shorten(kind)}`")
@@ -96,7 +98,11 @@ def read_obligations(keys: Keys, known: dict[str, Obligation]) -> tuple[Obligati
         if any(other.id == name for other in found):
             inner.note("id", f"expected obligation ids that are unique in a rule, found `{name}` again")
         elif known.setdefault(name, obligation) != obligation:
-            inner.note("id", f"expected one meaning of the obligation `{name}`, found another type or other properties", "give it another id")
+            inner.note(
+                "id",
+                f"expected one meaning of the obligation `{name}`, found another type or other properties",
+                "give it another id",
+            )
         else:
             found.append(obligation)
     return tuple(found)
@@ -114,16 +120,24 @@ def _narrowing(keys: Keys, entry: Entry, view: View, declared: Declarations) -> 
     variable = view.variables.get(path)
     arguments = [fact for fact in declared.arguments(path) if variable is not None and fact.type == variable.type]
     if variable is None or not arguments or path in view.lacking:
-        known = [other[len(ACTION) + 1 :] for other in view.variables if declared.arguments(other) and other not in view.lacking]
+        known = [
+            other[len(ACTION) + 1 :]
+            for other in view.variables
+            if declared.arguments(other) and other not in view.lacking
+        ]
         message = f"expected an argument of every action that the rule covers, found `{shorten(entry.key)}`"
         keys.report.note(keys.file, entry, message, keys.report.guess(name, known))
         return None
-    inner = Keys(keys.report, keys.file, entry.value, f"the narrowing of `{name}`", known=("at_least", "at_most", "set"))
+    inner = Keys(
+        keys.report, keys.file, entry.value, f"the narrowing of `{name}`", known=("at_least", "at_most", "set")
+    )
     if not inner.is_table:
         return None
     if inner.has("set") == (inner.has("at_most") or inner.has("at_least")):
         found = "both" if inner.has("set") else "neither"
-        keys.report.note(keys.file, entry.value, f"expected either `set` or limits for `{name}`, found {found}", code="missing-key")
+        keys.report.note(
+            keys.file, entry.value, f"expected either `set` or limits for `{name}`, found {found}", code="missing-key"
+        )
         return None
     if inner.has("set"):
         return _exactly(inner, name, arguments[0])
@@ -169,7 +183,9 @@ def read_alternatives(keys: Keys, declared: Declarations) -> tuple[Alternative, 
             message = f"expected a declared action for `action`, found `{shorten(name)}`"
             inner.note("action", message, keys.report.guess(name, declared.actions))
         elif name:
-            found.append(Alternative(action=name, arguments=_overrides(inner, name, declared), explanation=inner.text("explain")))
+            found.append(
+                Alternative(action=name, arguments=_overrides(inner, name, declared), explanation=inner.text("explain"))
+            )
     return tuple(found)
 
 
@@ -201,7 +217,9 @@ def read_panel(keys: Keys) -> Panel | None:
         return None
     within = inner.milliseconds("within", 86_400_000, most=MAX_REVIEW_MS)
     if within % 1_000 or not within:
-        inner.note("within", f"expected whole seconds, at least one, for `within`, found {describe(inner.values['within'])}")
+        inner.note(
+            "within", f"expected whole seconds, at least one, for `within`, found {describe(inner.values['within'])}"
+        )
     role = inner.text("role")
     quorum = inner.whole("quorum", 1, least=1, most=MAX_QUORUM)
     risk = inner.choice("risk", Risk) or Risk.MEDIUM

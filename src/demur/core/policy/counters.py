@@ -73,7 +73,9 @@ def _counter(
     keys = Keys(declared.report, heading.file, entry.value, "a usage counter", known=known, needs=("actions", "by"))
     if not keys.is_table:
         return None
-    actions = tuple(sorted(str(text.value) for text in read_patterns(declared.report, keys, "actions", declared.actions)))
+    actions = tuple(
+        sorted(str(text.value) for text in read_patterns(declared.report, keys, "actions", declared.actions))
+    )
     return Counter(
         path=f"{USAGE}.{entry.key}",
         actions=actions,
@@ -166,7 +168,11 @@ def _adds(declared: Declarations, keys: Keys, actions: tuple[str, ...]) -> str:
     arguments = declared.arguments(path)
     if not arguments:
         known = {fact.path[7:] for placed in declared.actions.values() for fact in placed.item.arguments}
-        keys.note("sum", f"expected an argument of an action for `sum`, found `{shorten(name)}`", declared.report.guess(name, known))
+        keys.note(
+            "sum",
+            f"expected an argument of an action for `sum`, found `{shorten(name)}`",
+            declared.report.guess(name, known),
+        )
         return ""
     covered = patterns.expand(actions, declared.actions)
     strange = [fact for fact in arguments if fact.type.kind is not Kind.INT]

@@ -90,10 +90,7 @@ class Declarations:
     def arguments(self, path: str) -> list[Fact]:
         """The arguments of this path, one for each action that declares it."""
         return [
-            argument
-            for placed in self.actions.values()
-            for argument in placed.item.arguments
-            if argument.path == path
+            argument for placed in self.actions.values() for argument in placed.item.arguments if argument.path == path
         ]
 
     def kinds(self, path: str) -> set[Kind]:
@@ -128,7 +125,9 @@ class Declarations:
         fact, path = placed.item, placed.item.path
         if fact.source == REQUEST:
             if path in self.detects:
-                self.report.note(placed.file, placed.at, f"expected a source of kind `content` for `{path}`, found none")
+                self.report.note(
+                    placed.file, placed.at, f"expected a source of kind `content` for `{path}`, found none"
+                )
             return
         source = self.sources.get(fact.source)
         if source is None:
@@ -156,7 +155,11 @@ class Declarations:
             if clash or self.arguments(path):
                 other = clash or f"an argument `{path}`"
                 message = f"expected paths that do not begin with one another, found `{path}` beside `{clash}`"
-                self.report.note(placed.file, placed.at, message if clash else f"expected one declaration of `{path}`, found {other} too")
+                self.report.note(
+                    placed.file,
+                    placed.at,
+                    message if clash else f"expected one declaration of `{path}`, found {other} too",
+                )
 
     def _check_key(self, placed: Placed[Source]) -> None:
         key = placed.item.settings.get("key")
@@ -169,7 +172,9 @@ class Declarations:
             self.report.note(placed.file, node, message, self.report.guess(key, self.paths()))
         elif kinds - _KEYABLE:
             found = ", ".join(sorted(kind.value for kind in kinds))
-            self.report.note(placed.file, node, f"expected a string, int or bool for `key`, found `{key}` of type {found}")
+            self.report.note(
+                placed.file, node, f"expected a string, int or bool for `key`, found `{key}` of type {found}"
+            )
         elif key in self.facts and self.facts[key].item.source != REQUEST:
             message = f"expected what the request says for `key`, found `{key}` from a source"
             self.report.note(placed.file, node, message)
@@ -204,7 +209,12 @@ def _source(report: Report, file: str, entry: Entry) -> Source | None:
         report.note(file, entry, f"{expected}, found `{shorten(entry.key)}`")
         return None
     keys = Keys(
-        report, file, entry.value, "a source", known=("description", "file", "key", "kind", "table", "timeout", "ttl"), needs=("kind",)
+        report,
+        file,
+        entry.value,
+        "a source",
+        known=("description", "file", "key", "kind", "table", "timeout", "ttl"),
+        needs=("kind",),
     )
     kind = keys.choice("kind", SourceKind)
     if kind is None:
@@ -228,12 +238,21 @@ def _static(report: Report, keys: Keys) -> dict[str, Value]:
     settings: dict[str, Value] = {}
     if keys.has("file") == keys.has("table"):
         found = "both" if keys.has("file") else "neither"
-        keys.report.note(keys.file, keys.node, f"expected either `file` or `table` for a static source, found {found}", code="missing-key")
+        keys.report.note(
+            keys.file,
+            keys.node,
+            f"expected either `file` or `table` for a static source, found {found}",
+            code="missing-key",
+        )
     if keys.has("file"):
         name = keys.text("file")
-        if name and (name.startswith("/") or "\\" in name or ".." in name.split("/") or not name.endswith((".yaml", ".json"))):
+        if name and (
+            name.startswith("/") or "\\" in name or ".." in name.split("/") or not name.endswith((".yaml", ".json"))
+        ):
             hint = "tables live beside the policies, such as `data/wards.yaml`"
-            keys.note("file", f"expected a `.yaml` or `.json` file within the policy folder, found `{shorten(name)}`", hint)
+            keys.note(
+                "file", f"expected a `.yaml` or `.json` file within the policy folder, found `{shorten(name)}`", hint
+            )
         settings["file"] = name
     if keys.has("key"):
         settings["key"] = keys.text("key")
@@ -252,7 +271,9 @@ def _table(report: Report, keys: Keys, *, is_keyed: bool) -> Value:
             message = f"expected a row of named values for `{shorten(entry.key)}`, found {describe(entry.value)}"
             report.note(keys.file, entry.value, message, "without `key` the table is a single row")
     if len(node.entries) > MAX_TABLE_ROWS:
-        keys.note("table", f"expected at most {MAX_TABLE_ROWS} rows for `table`, found {len(node.entries)}", "use a file")
+        keys.note(
+            "table", f"expected at most {MAX_TABLE_ROWS} rows for `table`, found {len(node.entries)}", "use a file"
+        )
     return plain(node)  # type: ignore[return-value]  # plain data is made of values; mypy holds the keys invariant
 
 
@@ -261,7 +282,10 @@ def _action(report: Report, heading: Heading, entry: Entry) -> Action | None:
         is_pattern = PATTERN.fullmatch(entry.key) is not None
         hint = "patterns stand in rules; an action is declared by its name" if is_pattern else ""
         report.note(
-            heading.file, entry, f"expected an action's name of letters, digits and `_.:/-`, found `{shorten(entry.key)}`", hint
+            heading.file,
+            entry,
+            f"expected an action's name of letters, digits and `_.:/-`, found `{shorten(entry.key)}`",
+            hint,
         )
         return None
     node = entry.value
@@ -284,7 +308,9 @@ def _names(report: Report, keys: Keys, key: str) -> Iterable[str]:
         if NAME.fullmatch(name):
             yield name
         else:
-            report.note(keys.file, text, f"expected a resource type of letters, digits and `_.:/-`, found `{shorten(name)}`")
+            report.note(
+                keys.file, text, f"expected a resource type of letters, digits and `_.:/-`, found `{shorten(name)}`"
+            )
 
 
 def read_patterns(

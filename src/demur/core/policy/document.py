@@ -21,7 +21,7 @@ FORMAT = 1
 """The version of the document format, the value of the key `demur` at the top of every document."""
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True, tag="condition"):
+class Condition(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="condition"):
     """One named condition in CEL; `explanation` completes the sentence "this needs that ..."."""
 
     name: str

@@ -156,7 +156,9 @@ class Drafts:
 
     def _resources(self, keys: Keys) -> tuple[str, ...]:
         texts = keys.texts("resources", least=1)
-        found = [text for text in texts if check_pattern(self.report, keys.file, text, what="a resource type or pattern")]
+        found = [
+            text for text in texts if check_pattern(self.report, keys.file, text, what="a resource type or pattern")
+        ]
         return tuple(str(text.value) for text in found) if found else _ANY
 
     def _category(self, keys: Keys, effect: Effect) -> Category | None:
@@ -174,18 +176,20 @@ class Drafts:
         for key, effects in _ONLY_FOR.items():
             if keys.has(key) and effect not in effects:
                 hint = _WHY.get((key, effect), "")
-                keys.note(key, f"expected `{key}` only on {' and '.join(effects)} rules, found it on a {effect} rule", hint)
+                keys.note(
+                    key, f"expected `{key}` only on {' and '.join(effects)} rules, found it on a {effect} rule", hint
+                )
         if effect is Effect.REVIEW and not keys.has("review"):
             hint = "such as `review: {role: head-clerk, within: 4h}`"
-            self.report.note(keys.file, keys.node, "expected `review` on a review rule, found none", hint, code="missing-key")
+            self.report.note(
+                keys.file, keys.node, "expected `review` on a review rule, found none", hint, code="missing-key"
+            )
 
 
 _WHY = {("category", Effect.REVIEW): "the category of a review is `requires_human` always"}
 
 
-def _merged(
-    outer: dict[str, tuple[str, ...]], inner: dict[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
+def _merged(outer: dict[str, tuple[str, ...]], inner: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {
         name: tuple(dict.fromkeys((*outer.get(name, ()), *inner.get(name, ())))) for name in sorted({*outer, *inner})
     }
@@ -201,7 +205,10 @@ class _Clauses:
 
     def read(self, keys: Keys, key: str) -> tuple[DraftCondition | DraftAny, ...]:
         items = keys.items(key)
-        clauses = [self._clause(item, f"any-{place}" if key == "when" else f"{key}-any-{place}") for place, item in enumerate(items, 1)]
+        clauses = [
+            self._clause(item, f"any-{place}" if key == "when" else f"{key}-any-{place}")
+            for place, item in enumerate(items, 1)
+        ]
         if len(self.names) > MAX_CONDITIONS:
             keys.note(key, f"expected at most {MAX_CONDITIONS} conditions in a rule, found {len(self.names)}")
         return tuple(clause for clause in clauses if clause is not None)
@@ -230,13 +237,17 @@ class _Clauses:
             return None
         if keys.has("use") == keys.has("expr"):
             found = "both" if keys.has("use") else "neither"
-            self.report.note(self.file, node, f"expected either `expr` or `use` in a condition, found {found}", code="missing-key")
+            self.report.note(
+                self.file, node, f"expected either `expr` or `use` in a condition, found {found}", code="missing-key"
+            )
             return None
         return self._use(keys) if keys.has("use") else self._own(keys)
 
     def _own(self, keys: Keys) -> DraftCondition | None:
         if not keys.has("name"):
-            self.report.note(self.file, keys.node, "expected `name` in a condition, found no such key", code="missing-key")
+            self.report.note(
+                self.file, keys.node, "expected `name` in a condition, found no such key", code="missing-key"
+            )
         if keys.has("with"):
             keys.note("with", "expected `with` only beside `use`, found it beside `expr`")
         name, node = self._unique(keys, ""), keys.values["expr"]

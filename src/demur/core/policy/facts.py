@@ -50,7 +50,8 @@ _MAX_PATH = 256
 _MAX_COST = 1_000_000
 _RESERVED = frozenset({"true", "false", "null", "in"})
 _RESERVED_FIRST = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
+    ("as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package")
+    + ("namespace", "return", "var", "void", "while")
 )
 USAGE = "usage"
 ACTION = "action"
@@ -71,7 +72,9 @@ def read_fact(report: Report, file: str, entry: Entry) -> tuple[Fact, tuple[str,
     if keys.flag("bound") and (first != "context" or source != REQUEST):
         keys.note("bound", "expected `bound` only for a claimed fact under `context`, found it elsewhere")
     if source == REQUEST and keys.flag("recheck_at_redeem"):
-        keys.note("recheck_at_redeem", "expected a named `source` beside `recheck_at_redeem`, found a claim of the caller")
+        keys.note(
+            "recheck_at_redeem", "expected a named `source` beside `recheck_at_redeem`, found a claim of the caller"
+        )
     return _fact(report, keys, entry.key, declared, source), _detect(report, keys, declared)
 
 
@@ -79,7 +82,12 @@ def read_argument(report: Report, file: str, entry: Entry, action: str) -> Fact 
     """An argument of an action."""
     if entry.key == "name":
         hint = "give the argument another name where the tool is registered"
-        report.note(file, entry, f"expected another name than `name` for an argument of `{action}`: `action.name` is the action", hint)
+        report.note(
+            file,
+            entry,
+            f"expected another name than `name` for an argument of `{action}`: `action.name` is the action",
+            hint,
+        )
         return None
     if not _is_path(report, file, entry, prefix=ACTION):
         return None
@@ -92,9 +100,7 @@ def read_argument(report: Report, file: str, entry: Entry, action: str) -> Fact 
     return _fact(report, keys, f"{ACTION}.{entry.key}", declared, REQUEST)
 
 
-def _open(
-    report: Report, file: str, node: Located, what: str, known: tuple[str, ...]
-) -> tuple[Keys, Type | None]:
+def _open(report: Report, file: str, node: Located, what: str, known: tuple[str, ...]) -> tuple[Keys, Type | None]:
     """The table of a declaration and its type; a bare type is a declaration too."""
     is_long = isinstance(node, Table) and not any(entry.key in {"object", "list", "map"} for entry in node.entries)
     if not is_long:
@@ -131,7 +137,9 @@ def _is_path(report: Report, file: str, entry: Entry, *, prefix: str = "") -> bo
         what = "an argument's name of letters, digits and `_`" if prefix else "a path such as `subject.role`"
         report.note(file, entry, f"expected {what}, found `{shorten(entry.key)}`")
         return False
-    reserved = next((name for name in names if name in _RESERVED), "") or (names[0] if names[0] in _RESERVED_FIRST else "")
+    reserved = next((name for name in names if name in _RESERVED), "") or (
+        names[0] if names[0] in _RESERVED_FIRST else ""
+    )
     if reserved:
         report.note(file, entry, f"expected a path without words of the condition language, found `{reserved}`")
         return False

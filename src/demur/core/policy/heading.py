@@ -56,17 +56,21 @@ def read_heading(report: Report, document: SourceDocument, root: Located) -> Hea
     if not keys.is_table:
         return None
     version = keys.values.get("demur")
-    if version is not None and not (isinstance(version, Scalar) and version.value == FORMAT and version.value is not True):
+    if version is not None and not (
+        isinstance(version, Scalar) and version.value == FORMAT and version.value is not True
+    ):
         keys.note("demur", f"expected format version `{FORMAT}` for `demur`, found {describe(version)}")
         return None
     namespace = keys.text("namespace")
     if namespace and not _NAMESPACE.fullmatch(namespace):
         found = f"found the text `{shorten(namespace)}`"
-        keys.note("namespace", f"expected a namespace such as `clinic` or `clinic/ward`, {found}", "use a-z, 0-9, `_`, `.`, `-`")
+        keys.note(
+            "namespace",
+            f"expected a namespace such as `clinic` or `clinic/ward`, {found}",
+            "use a-z, 0-9, `_`, `.`, `-`",
+        )
         namespace = ""
-    return Heading(
-        document.file, keys, namespace, keys.text("owner"), tags(keys), controls(report, keys)
-    )
+    return Heading(document.file, keys, namespace, keys.text("owner"), tags(keys), controls(report, keys))
 
 
 def tags(keys: Keys) -> tuple[str, ...]:
@@ -84,7 +88,7 @@ def controls(report: Report, keys: Keys) -> dict[str, tuple[str, ...]]:
     }
 
 
-def read_locale(report: Report, headings: list[Heading]) -> str:
+def read_locale(headings: list[Heading]) -> str:
     """The fallback locale of the set."""
 
     def check(keys: Keys, text: str) -> bool:
@@ -93,16 +97,16 @@ def read_locale(report: Report, headings: list[Heading]) -> str:
             return False
         return True
 
-    return _agreed(report, headings, "locale", check) or "en"
+    return _agreed(headings, "locale", check) or "en"
 
 
-def read_zone(report: Report, headings: list[Heading], is_zone: Callable[[str], bool]) -> str:
+def read_zone(headings: list[Heading], is_zone: Callable[[str], bool]) -> str:
     """The declared time zone of the set, or nothing."""
 
     def check(keys: Keys, text: str) -> bool:
         return is_known_zone(keys, "zone", text, is_zone)
 
-    return _agreed(report, headings, "zone", check)
+    return _agreed(headings, "zone", check)
 
 
 def is_known_zone(keys: Keys, key: str, text: str, is_zone: Callable[[str], bool]) -> bool:
@@ -117,7 +121,7 @@ def is_known_zone(keys: Keys, key: str, text: str, is_zone: Callable[[str], bool
     return False
 
 
-def _agreed(report: Report, headings: list[Heading], key: str, check: Callable[[Keys, str], bool]) -> str:
+def _agreed(headings: list[Heading], key: str, check: Callable[[Keys, str], bool]) -> str:
     agreed, where = "", ""
     for heading in headings:
         text = heading.keys.text(key)
@@ -163,7 +167,9 @@ class Namespaces:
         stated = tuple(sorted(str(text.value) for text in found if check_pattern(self.report, heading.file, text)))
         if name in self._stated and stated != self.owns[name]:
             first = self._places[name][0]
-            keys.note("owns", f"expected the same `owns` for `{name}` as in {first}, found other patterns", "state it once")
+            keys.note(
+                "owns", f"expected the same `owns` for `{name}` as in {first}, found other patterns", "state it once"
+            )
             return
         self._stated.add(name)
         self.owns[name] = stated
@@ -209,10 +215,7 @@ class Namespaces:
 
     def _check_apart(self, left: str, right: str) -> None:
         shared = [
-            (mine, theirs)
-            for mine in self.owns[right]
-            for theirs in self.owns[left]
-            if patterns.overlap(mine, theirs)
+            (mine, theirs) for mine in self.owns[right] for theirs in self.owns[left] if patterns.overlap(mine, theirs)
         ]
         if shared:
             mine, theirs = shared[0]
@@ -227,7 +230,9 @@ def check_pattern(report: Report, file: str, text: Scalar, *, what: str = "an ac
     """Whether a text may be a name or pattern; notes the problem otherwise."""
     if PATTERN.fullmatch(str(text.value)):
         return True
-    message = f"expected {what} of letters, digits and `_.:/-`, with `*` for any run, found `{shorten(str(text.value))}`"
+    message = (
+        f"expected {what} of letters, digits and `_.:/-`, with `*` for any run, found `{shorten(str(text.value))}`"
+    )
     report.note(file, text, message)
     return False
 

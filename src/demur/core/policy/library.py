@@ -3,7 +3,8 @@
     - use: insufficient-role
       with: {required: [nurse, clinician]}
 
-- Each holds when what its name says is the case, so it stands under `when` of a forbid or review, or `unless` of a permit.
+- Each holds when what its name says is the case, so it stands under `when` of a forbid or review, or under `unless` of
+  a permit.
 - A use is expanded into a condition in CEL over the rule's own facts, with an explanation; what is recorded and
   digested is the expanded form.
 - A fact that may be absent counts against the requester where it stands for a right (a role, an allow list).
@@ -115,7 +116,9 @@ def _contains_code(keys: Keys, around: Surroundings) -> Expansion | None:
     path = keys.text("in")
     fact = code_fact(path, around.declared)
     variable = around.view.variables.get(path)
-    if not path or not _is_readable(keys, "in", path, around, bool(fact), "a string, or a bool with `detect: {what: code}`"):
+    if not path or not _is_readable(
+        keys, "in", path, around, bool(fact), "a string, or a bool with `detect: {what: code}`"
+    ):
         return None
     text = around.declared.detects[path][1] if path in around.declared.detects else path
     subject = f"the argument `{text.partition('.')[2]}`" if text.startswith("action.") else f"`{text}`"
@@ -157,7 +160,9 @@ def _not_allowed(keys: Keys, around: Surroundings) -> Expansion | None:
     for item in texts_of(keys.report, keys.file, node, "`allowed`") if node is not None and actions else ():
         if str(item.value) not in actions:
             message = f"expected a declared action for `allowed`, found `{shorten(str(item.value))}`"
-            keys.report.note(keys.file, item, message, keys.report.guess(str(item.value), actions), code="unknown-action")
+            keys.report.note(
+                keys.file, item, message, keys.report.guess(str(item.value), actions), code="unknown-action"
+            )
     return Expansion(f"!(action.name in {_list(names)})", f"the action is none of {quoted(names)}") if names else None
 
 
@@ -172,7 +177,10 @@ def _quota(keys: Keys, around: Surroundings) -> Expansion | None:
             keys.note("usage", message, keys.report.guess(name.removeprefix(f"{USAGE}."), known))
         return None
     if counter.window.calendar != "day":
-        keys.note("usage", f"expected a counter with `window: {{calendar: day}}` for `usage`, found `{name}` with another window")
+        keys.note(
+            "usage",
+            f"expected a counter with `window: {{calendar: day}}` for `usage`, found `{name}` with another window",
+        )
         return None
     limit = _limit(keys, around)
     if not limit:
@@ -182,7 +190,9 @@ def _quota(keys: Keys, around: Surroundings) -> Expansion | None:
     argument = f"action.{counter.adds}"
     variable = around.view.variables.get(argument)
     if variable is None or variable.type.kind is not Kind.INT:
-        keys.note("usage", f"expected a rule that covers only actions with the int argument `{counter.adds}`, found others")
+        keys.note(
+            "usage", f"expected a rule that covers only actions with the int argument `{counter.adds}`, found others"
+        )
         return None
     amount = f"(has({argument}) ? {argument} : 0)" if variable.optional else argument
     return Expansion(f"{path} + {amount} > {limit}", "the daily quota would be exceeded")
@@ -219,7 +229,9 @@ def _outside_hours(keys: Keys, around: Surroundings) -> Expansion | None:
         return None
     words = f"the time is outside {keys.text('from')} to {keys.text('to')} ({zone})"
     chosen = ", ".join(_NAMES[day] for day in days)
-    return Expansion(f"!({_within(begin, end, days, zone)})", words if len(days) == len(_NAMES) else f"{words}, {chosen}")
+    return Expansion(
+        f"!({_within(begin, end, days, zone)})", words if len(days) == len(_NAMES) else f"{words}, {chosen}"
+    )
 
 
 def _within(begin: int, end: int, days: tuple[int, ...], zone: str) -> str:
@@ -248,7 +260,7 @@ def _minutes(keys: Keys, key: str) -> int | None:
     match = _TIME.fullmatch(node.value) if isinstance(node, Scalar) and isinstance(node.value, str) else None
     minutes = int(match[1]) * 60 + int(match[2]) if match else _DAY_MINUTES + 1
     if minutes > _DAY_MINUTES or (key == "from" and minutes == _DAY_MINUTES):
-        keys.note(key, f"expected a time of day such as `\"08:30\"` for `{key}`, found {describe(node)}")
+        keys.note(key, f'expected a time of day such as `"08:30"` for `{key}`, found {describe(node)}')
         return None
     return minutes
 

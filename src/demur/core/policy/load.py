@@ -75,7 +75,7 @@ def _headings(report: Report, documents: Sequence[SourceDocument]) -> list[Headi
 
 def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool]) -> Documents:
     namespaces = Namespaces(report, headings)
-    locale, zone = read_locale(report, headings), read_zone(report, headings, is_zone)
+    locale, zone = read_locale(headings), read_zone(headings, is_zone)
     declared = Declarations(report)
     for heading in headings:
         declared.read(heading, namespaces)

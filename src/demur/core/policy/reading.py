@@ -83,7 +83,14 @@ class Keys:
     """One table, checked against the keys that it may and must have. `what` names it in messages: `a rule`."""
 
     def __init__(
-        self, report: Report, file: str, node: Located, what: str, *, known: Collection[str], needs: Collection[str] = ()
+        self,
+        report: Report,
+        file: str,
+        node: Located,
+        what: str,
+        *,
+        known: Collection[str],
+        needs: Collection[str] = (),
     ) -> None:
         self.report = report
         self.file = file
@@ -98,7 +105,9 @@ class Keys:
             if entry.key in known:
                 self.values[entry.key] = entry.value
             else:
-                report.note(file, entry, f"unknown key `{shorten(entry.key)}` in {what}", report.guess(entry.key, known))
+                report.note(
+                    file, entry, f"unknown key `{shorten(entry.key)}` in {what}", report.guess(entry.key, known)
+                )
         missing = [key for key in needs if key not in self.values]
         if missing:
             report.note(file, node, f"expected {quoted(missing)} in {what}, found no such key", code="missing-key")
@@ -120,9 +129,7 @@ class Keys:
         """An id."""
         text = self.text(key)
         if text and not TOKEN.fullmatch(text):
-            self.note(
-                key, f"expected `{key}` as 1 to 64 of a-z, 0-9, `_`, `.`, `-`, found the text `{shorten(text)}`"
-            )
+            self.note(key, f"expected `{key}` as 1 to 64 of a-z, 0-9, `_`, `.`, `-`, found the text `{shorten(text)}`")
             return ""
         return text
 

@@ -20,8 +20,7 @@ MAX_DEPTH = 16
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 
 _SIMPLE = {
-    kind.value: Type(kind)
-    for kind in (Kind.BOOL, Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.TIMESTAMP, Kind.DURATION)
+    kind.value: Type(kind) for kind in (Kind.BOOL, Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.TIMESTAMP, Kind.DURATION)
 }
 _STRING = Type(Kind.STRING)
 _OTHER_WORDS = {
@@ -74,7 +73,7 @@ def _table(report: Report, file: str, node: Table, depth: int) -> Type | None:
     for key, kind in (("list", Kind.LIST), ("map", Kind.MAP)):
         if keys.has(key):
             element = read_type(report, file, keys.values[key], depth + 1)
-            return element and Type(kind, element, _STRING if kind is Kind.MAP else None)
+            return None if element is None else Type(kind, element, _STRING if kind is Kind.MAP else None)
     return None
 
 
@@ -92,9 +91,9 @@ def _field(report: Report, file: str, entry: Entry, depth: int) -> Field | None:
     if isinstance(node, Table) and any(inner.key in {"type", "optional"} for inner in node.entries):
         keys = Keys(report, file, node, "a field", known=("type", "optional"), needs=("type",))
         declared = read_type(report, file, keys.values["type"], depth + 1) if keys.has("type") else None
-        return declared and Field(entry.key, declared, keys.flag("optional"))
+        return None if declared is None else Field(entry.key, declared, keys.flag("optional"))
     declared = read_type(report, file, node, depth + 1)
-    return declared and Field(entry.key, declared)
+    return None if declared is None else Field(entry.key, declared)
 
 
 class _Text:
@@ -137,7 +136,7 @@ class _Text:
         element = None if self.has_failed else self.type(depth + 1)
         if not self.has_failed:
             self.take(">", "`>`")
-        return element and Type(kind, element, _STRING if kind is Kind.MAP else None)
+        return None if element is None else Type(kind, element, _STRING if kind is Kind.MAP else None)
 
     def word(self) -> str:
         return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
