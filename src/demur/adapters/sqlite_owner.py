@@ -1,0 +1,192 @@
+"""The one read-write connection of the embedded store, and what happens when something goes wrong with it.
+
+- Any error while a group is written fails the whole group. The connection is closed, so that SQLite itself undoes
+  what was half done, and opened again for the next group; nothing is retried on a connection that failed once.
+- A COMMIT that fails may yet have happened. Every group carries a mark; after reopening, and moving the write-ahead
+  log into the file, which forces a sync of its own, the mark on disk says which it was. A group found there is a
+  success. Where even that cannot be learned the group counts as failed; its answers are found by their request ids.
+- After reopening, the ledger on disk must still hold the last record that was acknowledged. If it does not, the store
+  refuses to go on: it would build upon a past that never was.
+- Files that were deleted or replaced take no writes.
+
+Recovery needs nobody: each group tries again, and the first that can be written is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from demur.adapters import sqlite_file, sqlite_rows
+from demur.adapters.counters import Counters
+from demur.adapters.group import EARLIEST, EMPTY, Group
+from demur.adapters.lease import Lease
+from demur.adapters.sqlite_file import Watch, translated
+from demur.adapters.sqlite_rows import Rows
+from demur.core.ledger import chain, merkle
+from demur.core.terms import parse_timestamp
+from demur.errors import LedgerError, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from demur.adapters.sqlite_file import Connect
+    from demur.core.terms import Timestamp
+    from demur.ports import Head, StoredRecord
+
+_MARK = "store.group"
+_STATE = "store.state"
+_OPEN, _CLOSED = b"open", b"closed"
+
+
+class SqliteOwner:
+    """`writer.Backend` over the file `path`."""
+
+    def __init__(self, path: Path, log: str, connect: Connect) -> None:
+        """Raises `OwnedElsewhereError`, `StoreError`, or `LedgerError` where the last record is damaged."""
+        self._path = path
+        self._log = log
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._rows: Rows
+        self._wal: Watch
+        self._file = Watch(path)
+        self._counters = Counters()
+        self._head = EMPTY
+        self._run = os.urandom(8).hex()
+        self._groups = 0
+        self._lease = Lease(path.with_name(f"{path.name}.lease"))
+        try:
+            with translated("create", path):
+                sqlite_file.create(path)
+            self._reopen(may_migrate=True)
+            self.was_clean, self.last_time = self._start()
+        except BaseException:
+            self.abandon()
+            self._lease.release()
+            raise
+
+    def begin(self) -> Group:
+        """A new group, its transaction begun, so that whatever would keep it from writing shows before it runs."""
+        try:
+            connection = self._connection or self._reopen()
+            self._lease.check()
+            self._file.check()
+            self._wal.check()
+            with translated("write", self._path):
+                connection.execute("BEGIN IMMEDIATE")
+        except StoreError:
+            self.abandon()
+            raise
+        return Group(self._rows, log=self._log, head=self._head, counters=self._counters)
+
+    def commit(self, group: Group) -> None:
+        """As `writer.Backend.commit`."""
+        connection = self._connection
+        assert connection is not None
+        if self._rows.failure is not None:
+            failure = self._rows.failure
+            self.abandon()
+            raise failure
+        self._groups += 1
+        mark = f"{self._run}-{self._groups}".encode()
+        try:
+            if not group.writes.is_empty():
+                sqlite_rows.write(connection, self._log, group.writes)
+                sqlite_rows.put_meta(connection, self._log, _MARK, mark)
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            self.abandon()
+            raise StoreError(f"could not write the store `{self._path}`: {error}") from error
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if not self._is_durable(mark, group.head):
+                raise StoreError(f"could not commit to the store `{self._path}`: {error}") from error
+        self._head = group.head
+
+    def abandon(self) -> None:
+        """Close the connection, which undoes what was not committed; the next group opens another."""
+        self._counters.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def close(self) -> None:
+        """Note that the store was closed in order, and give back the lease."""
+        try:
+            connection = self._connection or self._reopen()
+            self._file.check()
+            with translated("close", self._path):
+                sqlite_rows.put_meta(connection, self._log, _STATE, _CLOSED)
+        except StoreError:
+            pass  # The file then says that it was not closed in order, which is what happened.
+        finally:
+            self.abandon()
+            self._lease.release()
+
+    def _reopen(self, *, may_migrate: bool = False) -> sqlite3.Connection:
+        """Connect and read the head back from disk; raises `StoreError`."""
+        self._file.check()
+        connection = sqlite_file.open_owner(self._path, self._connect)
+        try:
+            if may_migrate:
+                sqlite_file.migrate(connection, self._path)
+            rows = Rows(connection, self._log)
+            head = rows.head()
+            self._check_past(rows, head)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._rows, self._head = connection, rows, head
+        self._wal = Watch(sqlite_file.log_of(self._path))
+        return connection
+
+    def _check_past(self, rows: Rows, head: Head) -> None:
+        if self._head.size == 0:
+            return
+        last = rows.find_record(self._head.size - 1)
+        if last is None or last.record_hash != self._head.record_hash:
+            raise StoreError(
+                f"expected the acknowledged record {self._head.size - 1} in `{self._path}`, "
+                f"found a ledger of {head.size} records without it",
+                hint="the file was put back to an older state; stop the service and restore the newest copy",
+            )
+
+    def _is_durable(self, mark: bytes, head: Head) -> bool:
+        """Whether the group with this mark is on the disk, after a COMMIT that said it failed."""
+        self.abandon()
+        try:
+            connection = self._reopen()
+            with translated("read", self._path):
+                busy, frames, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            # All of the log was moved, so the file was synced after the failed COMMIT; seeing the group is not
+            # enough, because what a failed sync left in the page cache can be read and still be lost.
+            is_synced = not busy and frames == moved
+            return is_synced and self._rows.find_meta(_MARK) == mark and self._head == head
+        except StoreError:
+            self.abandon()
+            return False
+
+    def _start(self) -> tuple[bool, Timestamp]:
+        """Whether the store was closed in order, and the time of its last record."""
+        connection = self._connection
+        assert connection is not None
+        state = self._rows.find_meta(_STATE)
+        last = self._rows.find_record(self._head.size - 1)
+        last_time = _time_of(last) if last else EARLIEST
+        with translated("write", self._path):
+            sqlite_rows.put_meta(connection, self._log, _STATE, _OPEN)
+        return state in {None, _CLOSED}, last_time
+
+
+def _time_of(last: StoredRecord) -> Timestamp:
+    """The time in the last record; raises `LedgerError` where it is damaged, since nothing may be built upon it."""
+    if merkle.leaf_hash(last.leaf) != last.record_hash:
+        raise LedgerError(f"record {last.sequence}: the leaf was altered, its hash is not the one recorded")
+    try:
+        return parse_timestamp(str(chain.read_leaf(last.leaf).get("timestamp")))
+    except ValueError as error:
+        raise LedgerError(f"record {last.sequence}: {error}") from error
