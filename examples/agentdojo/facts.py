@@ -12,7 +12,6 @@ and `workspace/policies.yaml` declare: for each a function from the arguments of
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -20,11 +19,18 @@ from typing import TYPE_CHECKING, Protocol
 from examples.agentdojo import reading
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Arguments = Mapping[str, object]
     Facts = dict[str, object]
     Source = Callable[[Arguments], Facts]
+
+SOURCES = {
+    "banking": ("prompt", "documents", "account", "standing", "details"),
+    "workspace": ("prompt", "documents", "people", "target"),
+}
+"""The names under which the sources of each suite are registered."""
 
 MINE = "me"
 """How the history of an account names its owner."""
@@ -54,7 +60,8 @@ class Event(Protocol):
 @dataclass(frozen=True)
 class Item:
     """Something stored that a prompt can refer to. `rank` orders things of one kind; `people` are addresses in its
-    fields, as opposed to addresses in its text."""
+    fields, as opposed to addresses in its text.
+    """
 
     kind: str
     id: str
@@ -106,10 +113,8 @@ def banking(prompt: str, environment: object) -> dict[str, Source]:
     """The sources of the banking policies, over the bank account and the files as they are now."""
     account = environment.bank_account
     files = [Item("file", name, name, text) for name, text in environment.filesystem.files.items()]
-    titles = [item.title for item in files]
-    documents = [
-        item for item in files if reading.singles_out(prompt, item.title, [name for name in titles if name != item.title])
-    ]
+    others = {item.title: [other.title for other in files if other is not item] for item in files}
+    documents = [item for item in files if reading.singles_out(prompt, item.title, others[item.title])]
     known = _account_facts(account)
     return {
         "prompt": lambda _: asked(prompt, documents),
@@ -148,7 +153,7 @@ def _standing(arguments: Arguments, planned: Iterable[Transaction], prompt: str,
 
 
 def _means(text: str, order: Transaction, orders: Iterable[Transaction]) -> bool:
-    """The text gives the order's subject, or what no other order shares with it: a word, the amount, the day, the id."""
+    """The text gives the order's subject or recipient, or what no other shares: a word, the amount, the day, the id."""
     others = [other for other in orders if other is not order]
     return (
         reading.singles_out(text, order.subject, [other.subject for other in others])
@@ -196,7 +201,9 @@ def _emails(inbox: object) -> Iterator[Item]:
     for mail in inbox.emails.values():
         people = tuple(address.casefold() for address in (mail.sender, *mail.recipients, *mail.cc))
         at = mail.timestamp.isoformat()
-        yield Item("email", mail.id_, mail.subject, f"{mail.subject}\n{mail.body}", people, people[0], len(mail.body), at)
+        yield Item(
+            "email", mail.id_, mail.subject, f"{mail.subject}\n{mail.body}", people, people[0], len(mail.body), at
+        )
 
 
 def _events(calendar: object) -> Iterator[Item]:
@@ -237,7 +244,8 @@ def _book(environment: object) -> dict[str, str]:
 
 def _named_people(prompt: str, people: Mapping[str, str], book: Mapping[str, str]) -> list[str]:
     """Whom the prompt names: known people by full name, or by a first name that no other surname follows; and others
-    in the address book by a full name that nobody else there has."""
+    in the address book by a full name that nobody else there has.
+    """
     spoken = re.findall(r"[^\W\d_]+", prompt)
     named = [address for address, name in people.items() if _is_named(spoken, _parts(address, name))]
     names = [tuple(_parts(address, name)) for address, name in {**book, **people}.items()]

@@ -7,6 +7,7 @@ is policy and stands in the policies.
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import re
 from typing import TYPE_CHECKING
@@ -14,34 +15,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*|[.,:;!?()]")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)*|[.,:;!?()]")
 _ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _AMOUNT = re.compile(r"(?<![\w.,-])[$€£]?\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\w%-]|[.,]\d)")
 _PERCENT = re.compile(r"(?<![\w.,])(\d+(?:\.\d+)?)\s?(?:%|percent\b|per cent\b)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d\d)\s?(am|pm)?\b|\b(\d{1,2})\s?(am|pm)\b", re.IGNORECASE)
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = [month.casefold() for month in calendar.month_name[1:]]
 _MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" if name[3:] else name for name in _MONTHS)
 _MONTH_DAY = re.compile(rf"\b({_MONTH})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?", re.IGNORECASE)
 _DAY_MONTH = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTH})\b(?:,?\s+(\d{{4}}))?", re.IGNORECASE)
 _MONTH_YEAR = re.compile(rf"\b(?:(?:{_MONTH})\.?,?|in|of|since|year)\s+((?:19|20)\d\d)\b", re.IGNORECASE)
 _LIST_NUMBER = re.compile(r"(?:^|(?<=[\s(]))\d{1,2}[.)](?=\s)")
 _RELATIVE_DAYS = {"yesterday": -1, "today": 0, "tonight": 0, "tomorrow": 1}
-_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_WEEKDAYS = [day.casefold() for day in calendar.day_name]
 
-_BEFORE_NOUNS = frozenset(
+
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_BEFORE_NOUNS = _vocabulary(
     "a an the this that these those my your his her its our their some any no every each all another such same"
     " last next previous latest recent first second third upcoming new old unread received sent scheduled recurring"
-    " of in from by for on about at into with without during under over per".split()
+    " of in from by for on about at into with without during under over per"
 )
 """After these a word is a noun: "the transfer", "my email", "from the order"."""
-_SUBJECTS = frozenset("i he she they it who which we".split())
+_SUBJECTS = _vocabulary("i he she they it who which we")
 """After these a verb reports: "what they send me", "the amount I usually pay"."""
-_MODALS = frozenset("can could may might shall should must would will".split())
+_MODALS = _vocabulary("can could may might shall should must would will")
 _ADVERB = re.compile(r"\w+ly|often|always|never|already|still|ever|once")
-_NEGATIONS = frozenset(("not", "don't", "don’t", "never", "without", "cannot", "can't", "dont"))
+_NEGATIONS = frozenset(("not", "don't", "don\u2019t", "never", "without", "cannot", "can't", "dont"))
 _LIGHT_VERBS = (
     r"\b(?:make|do|issue|initiate|execute|perform|arrange|place|put|need|want|have|get|set\s+up|give|send)\s+"
     r"(?:(?:me|us|them|him|her|a|an|the|my|our|another|one|some)\s+)*((?:\w+\s+)?\w+)"
@@ -57,8 +63,12 @@ _DELEGATION = re.compile(
     re.IGNORECASE,
 )
 
-_STOP_WORDS = _BEFORE_NOUNS | _SUBJECTS | frozenset(
-    "and or to is are be was re fwd your you me up as there more just did take have has here what when where".split()
+_STOP_WORDS = (
+    _BEFORE_NOUNS
+    | _SUBJECTS
+    | _vocabulary(
+        "and or to is are be was re fwd your you me up as there more just did take have has here what when where"
+    )
 )
 
 
@@ -68,8 +78,11 @@ def words(text: str) -> list[str]:
 
 
 def requests(text: str) -> list[str]:
-    """The words that the text uses to ask for something: base forms that are neither nouns nor reports nor negated,
-    and the nouns of phrases such as "make a transfer"."""
+    """The words that the text uses to ask for something.
+
+    These are base forms that are neither nouns nor reports nor negated, and the nouns of phrases such as "make a
+    transfer".
+    """
     tokens = [token.casefold() for token in _TOKEN.findall(text)]
     asked = [token for index, token in enumerate(tokens) if _is_asked(tokens, index)]
     asked += [word for match in _LIGHT.finditer(text) for word in match[1].casefold().split()]
@@ -171,7 +184,8 @@ def stem(word: str) -> str:
 def terms(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning, numbers included."""
     tokens = re.findall(r"[^\W_]+", text.casefold())
-    return frozenset(stem(token) for token in tokens if token not in _STOP_WORDS and (len(token) > 2 or token.isdigit()))
+    telling = (token for token in tokens if token not in _STOP_WORDS and (len(token) > 2 or token.isdigit()))
+    return frozenset(stem(token) for token in telling)
 
 
 def mentions(text: str, title: str) -> bool:

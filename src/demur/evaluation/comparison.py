@@ -76,9 +76,6 @@ class Judgement:
     rules: tuple[str, ...] = ()
 
 
-Judge = "Callable[[Situation], Judgement]"
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgements over all calls of one trial, in order."""
@@ -169,17 +166,25 @@ def _row(suite: str, part: str, judge: str, verdicts: Sequence[Verdict]) -> Row:
 
 
 _HEADINGS = (
-    "suite", "tasks", "judge", "user tasks allowed", "deferred", "denied", "attacks fully allowed", "deferred", "denied",
-)  # fmt: skip
+    "suite",
+    "part",
+    "judge",
+    "user tasks allowed",
+    "deferred",
+    "denied",
+    "attacks fully allowed",
+    "deferred",
+    "denied",
+)
 
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as a Markdown table, aligned for a terminal; shares carry their 95 % Wilson interval in percent."""
     lines = [_HEADINGS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
-    drawn = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([drawn[0], rule, *drawn[1:]])
+    drawn = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([f"| {drawn[0]} |", rule, *(f"| {line} |" for line in drawn[1:])])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Share:
 
 
 def wilson(successes: int, trials: int, z: float = Z_95) -> Share:
-    """The share with its Wilson score interval (no continuity correction); raises `ValueError` for impossible counts."""
+    """The share with its Wilson score interval; raises `ValueError` for impossible counts."""
     if not 0 <= successes <= trials:
         raise ValueError(f"expected 0 <= successes <= trials, found {successes} of {trials}")
     if trials == 0:
