@@ -228,8 +228,8 @@ class Observer(Protocol):
     def notify(self, event: Mapping[str, object]) -> None:
         """Take one event; never blocks and never raises."""
 
-    def subscribe(self, subscriber: Callable[[Mapping[str, object]], object]) -> None:
+    def subscribe(self, subscriber: Callable[[Mapping[str, object]], object]) -> object:
         """Send every further event to `subscriber`."""
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Deliver what is queued, for a bounded time."""

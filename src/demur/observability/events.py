@@ -149,6 +149,11 @@ class Events:
             self._subscriptions = tuple(item for item in self._subscriptions if item is not subscription)
         subscription.cancel()
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether anybody subscribed."""
+        return bool(self._subscriptions)
+
     def notify(self, event: Mapping[str, object]) -> None:
         """Tell the subscribers; an event without the required attributes is counted and told to nobody."""
         kind = event.get("type")

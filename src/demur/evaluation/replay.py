@@ -1,0 +1,128 @@
+"""Judge recorded decisions again, with the very policies and facts of then, and name every one that differs.
+
+- A chain that verifies shows that nobody changed the records after the fact without recomputing all that follow. Whoever
+  could do that could change an outcome too; the sealed facts and the kept policies then contradict it (S3.7).
+- A decision that had secret arguments or facts cannot be judged again, since those were never kept (S1.5). It is
+  counted as `withheld`, never as right.
+- What was sealed is checked against the commitments in the record while it is opened.
+
+Clauses: S1.5, S3.7, S5.5.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from demur.core import evidence, resolution
+from demur.core.decision import decide
+from demur.core.ledger import chain
+from demur.core.resolution import Layout
+from demur.errors import DemurError, LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from demur.core.decision import Decision
+    from demur.core.policy.index import PolicySet
+    from demur.core.record import Sealed
+    from demur.ports import StoredRecord, Vault
+
+
+class Status(StrEnum):
+    """How a recorded decision compares with the same one judged again."""
+
+    SAME = "same"
+    DIFFERS = "differs"
+    WITHHELD = "withheld"
+    UNDECIDABLE = "undecidable"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One record: for `differs`, what it says (`recorded`) and what judging again gives (`judged`)."""
+
+    sequence: int
+    status: Status
+    recorded: str = ""
+    judged: str = ""
+    detail: str = ""
+
+
+class Archive(Protocol):
+    """Where the sealed values and the policies of the records lie."""
+
+    def find_sealed(self, sequence: int) -> Sealed | None:
+        """The sealed values of a record."""
+
+    def find_policies(self, digest: str) -> PolicySet | None:
+        """The policies with this digest."""
+
+
+def replay(records: Iterable[StoredRecord], archive: Archive, vault: Vault) -> Iterator[Finding]:
+    """One finding for each decision among the records, in order; other records are passed over."""
+    for record in records:
+        leaf = chain.read_leaf(record.leaf)
+        if leaf.get("type") == "decision":
+            yield _judge(record.sequence, leaf, archive, vault)
+
+
+def check_sealed(records: Iterable[StoredRecord], archive: Archive, vault: Vault) -> int:
+    """Check that what is sealed fits the commitments in the records; how many there were. Raises `LedgerError`."""
+    count = 0
+    for record in records:
+        leaf = chain.read_leaf(record.leaf)
+        if "commit_root" in leaf:
+            _unseal(record.sequence, leaf, archive, vault)
+            count += 1
+    return count
+
+
+def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: Vault) -> Finding:
+    policies = archive.find_policies(str(leaf.get("policy_version", "")))
+    if policies is None:
+        return Finding(sequence, Status.UNDECIDABLE, detail="its policies were not kept")
+    try:
+        kept = evidence.restore(_unseal(sequence, leaf, archive, vault), policies.schema)
+    except DemurError as error:
+        return Finding(sequence, Status.UNDECIDABLE, detail=str(error))
+    if kept.withheld:
+        return Finding(sequence, Status.WITHHELD, detail="secret values were judged and not kept")
+    facts = resolution.fill(kept.request, Layout.of(policies.schema), kept.learned, kept.now)
+    decision = decide(resolution.with_approvals(facts, kept.approvals), policies)
+    recorded, judged = _recorded(leaf), _told(decision)
+    if recorded != judged:
+        return Finding(sequence, Status.DIFFERS, recorded, judged)
+    return Finding(sequence, Status.SAME, recorded, judged)
+
+
+def _unseal(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: Vault) -> dict[str, bytes]:
+    sealed = archive.find_sealed(sequence)
+    if sealed is None:
+        message = f"record {sequence}: its sealed values are gone"
+        raise LedgerError(message)
+    if sealed.commit_root != leaf.get("commit_root") or sealed.action_commitment != leaf.get("action_commitment"):
+        message = f"record {sequence}: the sealed values are not those that the record commits to"
+        raise LedgerError(message)
+    try:
+        return vault.unseal(sealed)
+    except LedgerError as error:
+        message = f"record {sequence}: {error}"
+        raise LedgerError(message) from error
+
+
+def _recorded(leaf: Mapping[str, object]) -> str:
+    return _line(leaf.get("outcome"), leaf.get("refusal_category", ""), leaf.get("triggering_policy", ""))
+
+
+def _told(decision: Decision) -> str:
+    trigger = evidence.token(decision.trigger) if decision.trigger else ""
+    return _line(decision.outcome.value, decision.category.value if decision.category else "", trigger)
+
+
+def _line(*parts: object) -> str:
+    return " ".join(str(part) for part in parts if part)
+
+
+__all__ = ["Archive", "Finding", "Status", "check_sealed", "replay"]

@@ -1,0 +1,199 @@
+"""The one place that chooses adapters: from one typed `Settings` to a gate, a reader, or a set of policies.
+
+    home/                    everything that one embedded gate keeps
+        ledger.db            records, vault, grants, reviews (SQLite)
+        subject-keys.db      the keys of persons, in a store of their own
+        keys/                master key and log key, 0600
+        reviewers.json       who may rule, with the digests of their credentials, 0600
+        compiled/            compiled policies by digest; may be deleted at any time
+
+Clauses: S5.5, S11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demur.adapters import policies as loading
+from demur.adapters.callables import CallableOpener
+from demur.adapters.clock import SystemClock
+from demur.adapters.keys import KeyVault
+from demur.adapters.memory import MemoryStore
+from demur.adapters.reviewers import ReviewerBook
+from demur.adapters.sources import DeclaredSources, open_sources
+from demur.adapters.sqlite import SqliteReader, SqliteStore
+from demur.adapters.static_tables import StaticOpener
+from demur.adapters.zones import TzdataZones
+from demur.core.policy.compiled import decode_compiled, encode_compiled
+from demur.core.policy.index import PolicySet
+from demur.core.record import check_log
+from demur.errors import ConfigurationError
+from demur.gateway import Gateway
+from demur.observability.events import Events
+from demur.steps.world import Active, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from demur.adapters.callables import Registered
+    from demur.core.policy.document import Documents
+    from demur.core.record import Sealed
+    from demur.ports import Clock, Head, Store, StoredRecord, Vault, Zones
+
+BUILD = "demur-0.1.0"
+LEDGER = "ledger.db"
+REVIEWERS = "reviewers.json"
+COMPILED = "compiled"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to open a gate. Without `home` everything lies in memory and is gone when the process ends."""
+
+    policies: Path
+    home: Path | None = None
+    log: str = "default"
+    sources: Mapping[str, Registered] = field(default_factory=dict)
+    """Callables for the sources of kind `python`, by name."""
+    deadline_seconds: float = 10.0
+    max_queued: int = 4_096
+    clock: Clock = field(default_factory=SystemClock)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A gate and what it was made from, for those who go on to reload policies or add reviewers."""
+
+    gate: Gateway
+    settings: Settings
+    world: World
+    book: ReviewerBook
+
+
+def open_gate(settings: Settings) -> Parts:
+    """A gate, ready to decide.
+
+    Raises `PolicyError` where the policies do not load, `ConfigurationError` where a source cannot be opened,
+    `OwnedElsewhereError` where another process owns the home, and `StoreError` where it cannot be used.
+    """
+    check_log(settings.log)
+    zones = TzdataZones()
+    documents = load_policies(settings.policies, cache=settings.home)
+    active = _active(documents, settings, zones)
+    store, vault, was_clean = _open_store(settings)
+    book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
+    world = World(store, vault, settings.clock, zones, book, Events(), settings.log, BUILD)
+    gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
+    gate.begin(was_clean=was_clean)
+    gate.activate(active, encode_compiled(documents))
+    return Parts(gate, settings, world, book)
+
+
+def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "local") -> str:
+    """Compile the policies in a child process and put them in force; returns their digest.
+
+    Decisions go on meanwhile under the policies in force. Raises `PolicyError` and `ConfigurationError` where the
+    others do not load, and then nothing has changed.
+    """
+    cache = parts.settings.home / COMPILED if parts.settings.home else None
+    raw = loading.compile_in_child(policies or parts.settings.policies, cache=cache)
+    documents = decode_compiled(raw)
+    active = _active(documents, parts.settings, parts.world.zones, folder=policies)
+    parts.gate.activate(active, raw, by=by)
+    return documents.digest
+
+
+def load_policies(folder: Path, *, cache: Path | None = None) -> Documents:
+    """The policies in a folder, checked; raises `PolicyError` with every problem. `cache` is a gate's home."""
+    return loading.load_folder(Path(folder), cache=cache / COMPILED if cache else None, zones=TzdataZones())
+
+
+def build_policies(documents: Documents) -> PolicySet:
+    """Checked documents, ready to decide."""
+    return PolicySet.build(documents, TzdataZones())
+
+
+def zones() -> Zones:
+    """The time zones that Demur ships with."""
+    return TzdataZones()
+
+
+def open_declared_sources(
+    documents: Documents, folder: Path, sources: Mapping[str, Registered] | None = None, *, must_exist: bool = True
+) -> DeclaredSources:
+    """The sources that the schema declares. With `must_exist` a `python` source without a callable is an error."""
+    from demur.adapters.detection import ContentOpener  # noqa: PLC0415  (the detector's libraries load on first use)
+
+    openers = {
+        "static": StaticOpener(Path(folder)),
+        "python": CallableOpener(sources or {}, must_exist=must_exist),
+        "content": ContentOpener(),
+    }
+    return open_sources(documents.schema, openers)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A home opened for reading only, also while a gate runs on it."""
+
+    store: SqliteReader
+    vault: Vault
+    log: str
+
+    def records(self, first: int = 0, last: int | None = None) -> Iterator[StoredRecord]:
+        """The records, in order."""
+        return self.store.records(first, last)
+
+    def head(self) -> Head:
+        """The end of the ledger."""
+        return self.store.read(lambda tx: tx.head)
+
+    def find_sealed(self, sequence: int) -> Sealed | None:
+        """The sealed values of a record."""
+        return self.store.read(lambda tx: tx.find_sealed(sequence))
+
+    def find_policies(self, digest: str) -> PolicySet | None:
+        """The policies with this digest, as they were kept."""
+        raw = self.store.read(lambda tx: tx.find_blob(digest))
+        return PolicySet.build(decode_compiled(raw), TzdataZones()) if raw is not None else None
+
+    def close(self) -> None:
+        """Let go of the home."""
+        self.store.close()
+
+
+def open_reader(home: Path) -> Reader:
+    """A home for reading; raises `ConfigurationError` where there is none and `StoreError` where it cannot be read."""
+    path = Path(home) / LEDGER
+    if not path.exists():
+        message = f"expected a gate's home with `{LEDGER}`, found none in `{home}`"
+        raise ConfigurationError(message, hint="give the folder that `demur.open(home=...)` or `--home` named")
+    store = SqliteReader(path)
+    return Reader(store, KeyVault.open(Path(home), store.log, is_read_only=True), store.log)
+
+
+def open_reviewers(home: Path) -> ReviewerBook:
+    """The reviewers of a home."""
+    return ReviewerBook(Path(home) / REVIEWERS)
+
+
+def _active(documents: Documents, settings: Settings, zones: Zones, *, folder: Path | None = None) -> Active:
+    policies = PolicySet.build(documents, zones)
+    sources = open_declared_sources(documents, folder or settings.policies, settings.sources)
+    return Active.of(policies, sources)
+
+
+def _open_store(settings: Settings) -> tuple[Store, Vault, bool]:
+    if settings.home is None:
+        memory = MemoryStore(settings.log, settings.clock, max_queued=settings.max_queued)
+        return memory, KeyVault.in_memory(), True
+    home = Path(settings.home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteStore(home / LEDGER, settings.log, settings.clock, max_queued=settings.max_queued)
+    try:
+        return store, KeyVault.open(home, settings.log), store.was_clean
+    except BaseException:
+        store.close()
+        raise
