@@ -4,7 +4,8 @@
     link      a typed node -> a program over the row of facts
     adhoc     both at once, over values that nobody declared
 
-A program gives a value, `Unknown` with the facts that are missing, or a `Fault`. The language is docs/spec/conditions.md.
+A program gives a value, `Unknown` with the facts that are missing, or a `Fault`. The language is specified in
+docs/spec/conditions.md.
 """
 
 from __future__ import annotations

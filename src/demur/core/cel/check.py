@@ -11,7 +11,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demur.core.cel import complaints, guards, lattice, text, times
-from demur.core.cel.ir import And, Call, Choose, Const, FactRef, HasFact, Local, Macro, MakeList, MakeMap, Node, Not, Or, Select
+from demur.core.cel.evaluate import MAX_MACROS
+from demur.core.cel.ir import (
+    And,
+    Call,
+    Choose,
+    Const,
+    FactRef,
+    HasFact,
+    Local,
+    Macro,
+    MakeList,
+    MakeMap,
+    Node,
+    Not,
+    Or,
+    Select,
+)
 from demur.core.cel.lattice import BOOL, DYN, SIMPLE, STRING, element_of, join, key_of
 from demur.core.cel.library import DYNAMIC, FUNCTIONS, MACROS, METHODS, STATIC
 from demur.core.cel.parse import parse
@@ -24,7 +40,6 @@ from demur.core.schema import Kind, Type
 if TYPE_CHECKING:
     from demur.errors import ConditionError
 
-MAX_MACROS = 4
 _ITEMS = frozenset({Kind.LIST, Kind.MAP, Kind.DYN})
 _KEYS = frozenset({Kind.STRING, Kind.INT, Kind.BOOL, Kind.DYN})
 _LITERALS: dict[type, Type] = {
@@ -42,7 +57,9 @@ def check(source: str, scope: Scope, expected: Type | None = None) -> Checked:
     checker = _Checker(source, scope)
     tree = parse(source)
     node = checker.visit(tree)
-    if expected is not None and (join(expected, node.type) is None or (node.type.kind is Kind.DYN and not scope.dynamic)):
+    if expected is not None and (
+        join(expected, node.type) is None or (node.type.kind is Kind.DYN and not scope.dynamic)
+    ):
         message = f"a condition of type {expected} is expected, this one is {node.type}"
         hint = "compare the value with something, so that it gives a bool" if expected == BOOL else ""
         raise refuse(source, tree.at, message, expected=str(expected), found=str(node.type), hint=hint)
@@ -63,7 +80,7 @@ class _Checker:
         self.reads: dict[int, tuple[Node, int]] = {}
         self.has_guards = False
 
-    def visit(self, tree: Syntax) -> Node:
+    def visit(self, tree: Syntax) -> Node:  # noqa: C901  (one case for each kind of node)
         match tree:
             case Path():
                 return self.path(tree)
@@ -143,7 +160,12 @@ class _Checker:
             known = (*self.scope.variables, *(name for name, _ in self.locals))
             hint = complaints.unknown_fact(path, known)
             raise refuse(
-                self.source, tree.at, f"`{path[:80]}` is not declared", expected="a declared fact", found=path[:80], hint=hint
+                self.source,
+                tree.at,
+                f"`{path[:80]}` is not declared",
+                expected="a declared fact",
+                found=path[:80],
+                hint=hint,
             )
         node, used = found
         return self.selects(node, parts[used:], tree.at)
@@ -216,7 +238,7 @@ class _Checker:
         match name:
             case "_==_" | "_!=_":
                 return BOOL if join(types[0], types[1]) is not None else None
-            case "@in" | "_[_]" if len(types) == 2 and types[name == "@in"].kind in _ITEMS:  # noqa: PLR2004
+            case "@in" | "_[_]" if len(types) == 2 and types[name == "@in"].kind in _ITEMS:
                 return _member(name, *types)
             case "_+_" if types[0].kind is Kind.LIST and types[1].kind is Kind.LIST:
                 return join(types[0], types[1])
@@ -233,7 +255,12 @@ class _Checker:
         message = f"`{complaints.describe(tree.name)}` does not take {found}"
         expected = complaints.combinations(tree.name)
         return refuse(
-            self.source, tree.at, message, expected=expected, found=found, hint=complaints.mismatch_hint(tree.name, args)
+            self.source,
+            tree.at,
+            message,
+            expected=expected,
+            found=found,
+            hint=complaints.mismatch_hint(tree.name, args),
         )
 
     def constant(self, tree: Apply, args: tuple[Node, ...], type_: Type) -> Node:
@@ -252,7 +279,9 @@ class _Checker:
         call = STATIC[tree.name][(text_.type.kind,)].call
         value = call(text_.value)
         if isinstance(value, Fault):
-            raise refuse(self.source, tree.args[0].at, value.message, expected=f"a {tree.name}", found=str(text_.value)[:40])
+            raise refuse(
+                self.source, tree.args[0].at, value.message, expected=f"a {tree.name}", found=str(text_.value)[:40]
+            )
         return Const(value.nanos, SIMPLE[Kind(tree.name)])  # type: ignore[union-attr]  # both conversions give nanoseconds
 
     def pattern(self, tree: Syntax, pattern: Const) -> None:
@@ -267,7 +296,12 @@ class _Checker:
         if not times.is_fixed_offset(name) and not (times.is_zone_name(name) and self.scope.is_zone(name)):
             hint = "write a name of the tz database such as `Europe/Berlin`, or an offset such as `+01:00`"
             raise refuse(
-                self.source, tree.at, f"`{name[:64]}` is not a time zone", expected="a time zone", found=name[:64], hint=hint
+                self.source,
+                tree.at,
+                f"`{name[:64]}` is not a time zone",
+                expected="a time zone",
+                found=name[:64],
+                hint=hint,
             )
 
     def has(self, tree: Apply) -> Node:
@@ -306,7 +340,7 @@ class _Checker:
             raise refuse(self.source, tree.at, message, expected=f"at most {MAX_MACROS} levels", found="more")
         item = element_of(range_.type) if range_.type.kind is Kind.LIST else key_of(range_.type)
         self.locals.append((variable.parts[0], item))
-        filter_body = self.truth(tree.args[2], name) if len(tree.args) == 4 else None  # noqa: PLR2004
+        filter_body = self.truth(tree.args[2], name) if len(tree.args) == 4 else None
         body = self.visit(tree.args[-1]) if name == "map" else self.truth(tree.args[-1], name)
         self.locals.pop()
         type_ = BOOL

@@ -76,7 +76,7 @@ def mismatch_hint(name: str, args: Sequence[Node]) -> str:
         return _number_hint(args)
     if name in ("_&&_", "_||_", "!_"):
         return "compare the value with something, so that it gives a bool"
-    if kinds == {Kind.STRING, Kind.TIMESTAMP} or kinds == {Kind.STRING, Kind.DURATION}:
+    if kinds in ({Kind.STRING, Kind.TIMESTAMP}, {Kind.STRING, Kind.DURATION}):
         wanted = "timestamp" if Kind.TIMESTAMP in kinds else "duration"
         return f"write the text as `{wanted}(...)`"
     if name == "_+_" and Kind.STRING in kinds:

@@ -47,7 +47,7 @@ def quantify(loop: Loop, body: Closure, *, deciding: bool) -> Closure:
             result = body(env)
             if result is deciding:
                 return deciding
-            if result is deciding or not isinstance(result, bool):
+            if not isinstance(result, bool):
                 worst = undecided(worst, result)
         return (not deciding) if worst is None else worst
 
@@ -91,10 +91,8 @@ def transform(loop: Loop, body: Closure, filter_body: Closure | None) -> Closure
         items = _members(loop.range(env))
         if isinstance(items, Unknown | Fault):
             return items
-        stopped, made = _Stopped(), []
-        for _ in loop.rounds(env, items):
-            if filter_body is None or stopped.takes(filter_body(env)):
-                made.append(body(env))
+        stopped = _Stopped()
+        made = [body(env) for _ in loop.rounds(env, items) if filter_body is None or stopped.takes(filter_body(env))]
         stops = [value for value in made if value.__class__ in STOPS]
         if stopped.result or stops:
             return stop((stopped.result, *stops))

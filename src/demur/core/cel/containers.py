@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from demur.core.cel.overload import Library, Overload, kind_of
 from demur.core.cel.truth import Fault
 from demur.core.schema import Kind
-from demur.core.terms import Value
+
+if TYPE_CHECKING:
+    from demur.core.terms import Value
 
 MISSING = object()
 """Stands for a key that is not there."""
@@ -43,10 +46,15 @@ def find(entries: Mapping[Value, Value], key: object) -> object:
     if kind not in (Kind.BOOL, Kind.INT, Kind.STRING) or not isinstance(key, str | int):
         return MISSING
     value = entries.get(key, MISSING)
-    if value is MISSING or isinstance(key, str):
+    if value is MISSING or isinstance(key, str) or key not in (0, 1):
         return value
-    # Python holds `1` and `true` for one key; CEL does not.
+    # Python takes `1` and `true` for one key; CEL does not.
     return value if any(stored == key and kind_of(stored) is kind for stored in entries) else MISSING
+
+
+def is_member(value: object, members: Sequence[object]) -> bool:
+    """`value in members` for a kind whose members Python finds as CEL does: any scalar but doubles."""
+    return value in members
 
 
 def contains(value: object, members: Sequence[object]) -> bool:
@@ -99,14 +107,21 @@ def _has_key(key: Value, entries: Mapping[Value, Value]) -> bool:
     return find(entries, key) is not MISSING
 
 
-def _extent(left: object, right: object) -> int:
-    """Steps of comparing or searching: the members at the top, the elements below are bounded by intake."""
-    return 1 + sum(len(side) for side in (left, right) if isinstance(side, Sequence | Mapping) and is_sized(side))
+def _extent(value: object, _: object) -> int:
+    """Steps of comparing with the value: all its members, at every depth."""
+    count, pending = 0, [value]
+    while pending:
+        part = pending.pop()
+        count += 1
+        if isinstance(part, Mapping):
+            pending.extend(part.values())
+        elif isinstance(part, Sequence) and not isinstance(part, str):
+            pending.extend(part)
+    return count
 
 
-def is_sized(value: object) -> bool:
-    """Whether comparing the value takes time in proportion to its size."""
-    return not isinstance(value, str)
+def _extent_of_members(_: object, members: object) -> int:
+    return _extent(members, None)
 
 
 def _length_of_sum(left: Sequence[Value], right: Sequence[Value]) -> int:
@@ -123,7 +138,7 @@ OVERLOADS: Library = {
         **{(Kind.MAP, key): Overload(Kind.DYN, _entry) for key in _KEYS},
     },
     "@in": {
-        **{(kind, Kind.LIST): Overload(Kind.BOOL, contains, _extent) for kind in Kind},
+        **{(kind, Kind.LIST): Overload(Kind.BOOL, contains, _extent_of_members) for kind in Kind},
         **{(key, Kind.MAP): Overload(Kind.BOOL, _has_key) for key in _KEYS},
     },
     "_==_": {(left, right): Overload(Kind.BOOL, equal, _extent) for left in Kind for right in Kind},

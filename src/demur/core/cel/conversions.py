@@ -1,22 +1,27 @@
-"""Conversions between kinds: `int`, `double`, `string`, `bool`, `timestamp`, `duration`. What does not convert faults."""
+"""Conversions: `int`, `double`, `string`, `bool`, `timestamp`, `duration`. A value that does not convert is a fault."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from demur.core.cel.arithmetic import fit
 from demur.core.cel.overload import Library, Overload
 from demur.core.cel.times import duration_text, from_seconds, timestamp_text, to_duration, to_timestamp
 from demur.core.cel.truth import Fault
 from demur.core.schema import Kind
-from demur.core.terms import Duration, Timestamp
+
+if TYPE_CHECKING:
+    from demur.core.terms import Timestamp, Value
 
 _INT_LIMIT = float(2**63)
 _LONGEST = 400
 """Characters of a text that is read as a number; the longest exact double has fewer."""
 _INT = re.compile(r"\s*([+-]?[0-9]+)\s*", re.ASCII)
-_DOUBLE = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|infinity|nan)(?:e[+-]?[0-9]+)?\s*", re.ASCII | re.IGNORECASE)
+_DOUBLE = re.compile(
+    r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|infinity|nan)(?:e[+-]?[0-9]+)?\s*", re.ASCII | re.IGNORECASE
+)
 _TRUE = frozenset({"1", "t", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "false", "FALSE", "False"})
 _PLAIN_DIGITS = 6
@@ -79,11 +84,11 @@ def _bool_from_string(text: str) -> bool | Fault:
     return False if text in _FALSE else Fault(f"`{text[:40]}` is not a bool")
 
 
-def _bool_text(value: bool) -> str:  # noqa: FBT001  (the value itself)
-    return "true" if value else "false"
+def _bool_text(value: object) -> str:
+    return "true" if value is True else "false"
 
 
-def _same(value: bool | float | str | Timestamp | Duration) -> bool | float | str | Timestamp | Duration:
+def _same(value: Value) -> Value:
     return value
 
 

@@ -8,13 +8,13 @@ under what they need to be false, whatever their order: the operators are commut
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from demur.core.cel.ir import And, Call, Choose, Const, FactRef, HasFact, Local, Macro, MakeList, MakeMap, Node, Not, Or, Select
+from demur.core.cel.ir import And, Call, Choose, Const, FactRef, HasFact, Local, Macro, Node, Not, Or, Select
+from demur.core.cel.walk import children
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _LOCAL = "@"
 """Begins the key of a macro variable, which no fact's path does."""
@@ -96,7 +96,7 @@ class _Walk:
                     present = _under(present, self.sure(filter_body, level + 1).true)
                 self.visit(body, present, level + 1)
             case _:
-                for part in _parts(node):
+                for part in children(node):
                     self.visit(part, present, level)
 
     def siblings(self, node: And | Or, present: Present, level: int) -> None:
@@ -150,7 +150,7 @@ def _collect_reads(node: Node, level: int, read: set[str]) -> None:
     key = key_of(node, level)
     if key is not None:
         read.add(key)
-    for part in _parts(node):
+    for part in children(node):
         _collect_reads(part, level, read)
 
 
@@ -183,26 +183,6 @@ def _shown(node: Node) -> str:
             return f"{_shown(operand)}[]"
         case _:
             return "()"
-
-
-def _parts(node: Node) -> tuple[Node, ...]:
-    match node:
-        case Select(operand):
-            return (operand,)
-        case Not(arg):
-            return (arg,)
-        case Call(_, args) | And(args) | Or(args):
-            return args
-        case MakeList(items):
-            return items
-        case MakeMap(keys, values):
-            return (*keys, *values)
-        case Choose(condition, yes, no):
-            return (condition, yes, no)
-        case Macro(_, range_, _, body, filter_body):
-            return (range_, body) if filter_body is None else (range_, filter_body, body)
-        case _:
-            return ()
 
 
 def _under(present: Present, more: Paths) -> Present:

@@ -15,9 +15,7 @@ DYN = Type(Kind.DYN)
 NOTHING = Type(Kind.DYN, key=NULL)
 """The type of the members of an empty literal: no value has it, so it meets every type."""
 
-SIMPLE: dict[Kind, Type] = {
-    type_.kind: type_ for type_ in (NULL, BOOL, INT, DOUBLE, STRING, TIMESTAMP, DURATION, DYN)
-}
+SIMPLE: dict[Kind, Type] = {type_.kind: type_ for type_ in (NULL, BOOL, INT, DOUBLE, STRING, TIMESTAMP, DURATION, DYN)}
 
 
 def list_of(element: Type) -> Type:
@@ -42,7 +40,7 @@ def key_of(container: Type) -> Type:
 
 def join(left: Type, right: Type) -> Type | None:
     """The type that has the values of both, or None where they have nothing in common."""
-    if left is right or left == right or right == NOTHING:
+    if left is right or right in (left, NOTHING):
         return left
     if left == NOTHING:
         return right

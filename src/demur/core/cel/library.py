@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from demur.core.cel import arithmetic, containers, conversions, text, times
-from demur.core.cel.overload import Library, Overload
-from demur.core.schema import Kind
+
+if TYPE_CHECKING:
+    from demur.core.cel.overload import Library, Overload
+    from demur.core.schema import Kind
 
 _PARTS: tuple[Library, ...] = (
     arithmetic.OVERLOADS,

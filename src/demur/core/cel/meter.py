@@ -44,5 +44,5 @@ Closure: TypeAlias = Callable[[Env], Result]
 def meter_of(env: Env) -> Meter:
     """The meter of a metered evaluation."""
     meter = env[-1]
-    assert isinstance(meter, Meter)  # noqa: S101  (the linker puts it there)
+    assert isinstance(meter, Meter)
     return meter

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 
-RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
-)
+RESERVED = frozenset({
+    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+    "namespace", "return", "var", "void", "while",
+})  # fmt: skip
 """Words that CEL keeps for itself: no names, but allowed after a dot."""
 
 _RANK = {
@@ -144,31 +145,32 @@ class _Parser:
         return Field(at, self.height(at, operand), operand, name)
 
     def primary(self, *, negative: bool) -> Syntax:
-        kind, word, at = self.tokens[self.position]
-        match kind:
+        match self.kind:
             case "name" | ".":
                 return self.name()
-            case "int":
-                self.advance()
-                return Literal(at, 1, read_int(self.text, word, at, negative=negative))
-            case "double":
-                self.advance()
-                value = read_double(self.text, word, at)
-                return Literal(at, 1, -value if negative else value)
-            case "string":
-                self.advance()
-                return Literal(at, 1, word)
-            case "true" | "false" | "null":
-                self.advance()
-                return Literal(at, 1, _WORDS[kind])
             case "(":
                 return self.bracketed()
             case "[":
                 return self.list_literal()
             case "{":
                 return self.map_literal()
+            case "int" | "double" | "string" | "true" | "false" | "null":
+                return self.literal(negative=negative)
             case _:
                 raise self.unexpected("a value")
+
+    def literal(self, *, negative: bool) -> Syntax:
+        kind, word, at = self.advance()
+        match kind:
+            case "int":
+                return Literal(at, 1, read_int(self.text, word, at, negative=negative))
+            case "double":
+                value = read_double(self.text, word, at)
+                return Literal(at, 1, -value if negative else value)
+            case "string":
+                return Literal(at, 1, word)
+            case _:
+                return Literal(at, 1, _WORDS[kind])
 
     def bracketed(self) -> Syntax:
         self.advance()
@@ -258,5 +260,10 @@ class _Parser:
         else:
             found = f"`{word[:40]}`"
         return refuse(
-            self.text, at, f"expected {expected}, found {found}", expected=expected, found=found, hint=_HINTS.get(word, "")
+            self.text,
+            at,
+            f"expected {expected}, found {found}",
+            expected=expected,
+            found=found,
+            hint=_HINTS.get(word, ""),
         )

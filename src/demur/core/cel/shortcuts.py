@@ -5,8 +5,7 @@ They read the row directly and make no object unless the fact is missing. Each i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from demur.core.cel.ir import Call, Const, FactRef, MakeList
 from demur.core.cel.truth import Fault, Result, Unknown
@@ -14,6 +13,8 @@ from demur.core.schema import Kind
 from demur.core.terms import Missing, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from demur.core.cel.meter import Closure
 
 
@@ -26,11 +27,10 @@ class Ordered(Protocol):
     def __ge__(self, other: object, /) -> bool: ...
 
 
-_Row: TypeAlias = Sequence[Ordered]
-_Answer: TypeAlias = Callable[[_Row], object]
-
+_UNKNOWN: Final = Missing.UNKNOWN
+_ABSENT: Final = Missing.ABSENT
 _SCALARS = frozenset({Kind.BOOL, Kind.INT, Kind.DOUBLE, Kind.STRING, Kind.TIMESTAMP, Kind.DURATION})
-_SEARCHED = _SCALARS - {Kind.DOUBLE}
+SEARCHED = _SCALARS - {Kind.DOUBLE}
 """Kinds whose members Python finds as CEL does; it takes NaN for equal to itself."""
 _MIRROR = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_", "_==_": "_==_", "_!=_": "_!=_"}
 
@@ -41,9 +41,9 @@ def read(path: str, slot: int) -> Closure:
 
     def run(row: Sequence[Result | Missing]) -> Result:
         value = row[slot]
-        if isinstance(value, Missing):
-            return unknown if value is Missing.UNKNOWN else absent
-        return value
+        if value is _UNKNOWN:
+            return unknown
+        return absent if value is _ABSENT else value
 
     return cast("Closure", run)
 
@@ -54,9 +54,7 @@ def has(path: str, slot: int) -> Closure:
 
     def run(row: Sequence[object]) -> Result:
         value = row[slot]
-        if value is Missing.UNKNOWN:
-            return unknown
-        return value is not Missing.ABSENT
+        return unknown if value is _UNKNOWN else value is not _ABSENT
 
     return cast("Closure", run)
 
@@ -78,8 +76,7 @@ def comparison(node: Call, constant: Callable[[Const], Value]) -> Closure | None
         return None
     if left.type.kind not in _SCALARS or left.type.kind is not right.type.kind:
         return None
-    run = _COMPARISONS[op](left.slot, cast("Ordered", constant(right)), *_missing(left.path))
-    return cast("Closure", run)
+    return _COMPARISONS[op](left.slot, cast("Ordered", constant(right)), *_missing(left.path))
 
 
 def membership(node: Call, constant: Callable[[Const], Value]) -> Closure | None:
@@ -91,11 +88,11 @@ def membership(node: Call, constant: Callable[[Const], Value]) -> Closure | None
         constants = [part for part in members.items if isinstance(part, Const) and part.type.kind is item.type.kind]
         if len(constants) == len(members.items):
             known = frozenset(constant(part) for part in constants)
-            return cast("Closure", _in_constants(item.slot, known, *_missing(item.path)))
+            return _in_constants(item.slot, known, *_missing(item.path))
     if isinstance(item, Const) and isinstance(members, FactRef) and members.type.kind is Kind.LIST:
         element = members.type.element
-        if element is not None and element.kind is item.type.kind and element.kind in _SEARCHED:
-            return cast("Closure", _holds(members.slot, constant(item), *_missing(members.path)))
+        if element is not None and element.kind is item.type.kind and element.kind in SEARCHED:
+            return _holds(members.slot, constant(item), *_missing(members.path))
     return None
 
 
@@ -103,87 +100,103 @@ def _missing(path: str) -> tuple[Unknown, Fault]:
     return Unknown((path,)), Fault(f"`{path}` is absent")
 
 
-def _in_constants(slot: int, known: frozenset[Value], unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _in_constants(slot: int, known: frozenset[Value], unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Value | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value in known
 
-    return run
+    return cast("Closure", run)
 
 
-def _holds(slot: int, item: Value, unknown: Unknown, absent: Fault) -> Callable[[Sequence[Sequence[Value]]], object]:
-    def run(row: Sequence[Sequence[Value]]) -> object:
+def _holds(slot: int, item: Value, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Sequence[Value] | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return item in value
 
-    return run
+    return cast("Closure", run)
 
 
-def _less(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _less(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Ordered | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value < limit
 
-    return run
+    return cast("Closure", run)
 
 
-def _at_most(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _at_most(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Ordered | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value <= limit
 
-    return run
+    return cast("Closure", run)
 
 
-def _more(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _more(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Ordered | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value > limit
 
-    return run
+    return cast("Closure", run)
 
 
-def _at_least(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _at_least(slot: int, limit: Ordered, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Ordered | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value >= limit
 
-    return run
+    return cast("Closure", run)
 
 
-def _same(slot: int, other: Ordered, unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _same(slot: int, other: Ordered, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Ordered | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value == other
 
-    return run
+    return cast("Closure", run)
 
 
-def _different(slot: int, other: Ordered, unknown: Unknown, absent: Fault) -> _Answer:
-    def run(row: _Row) -> object:
+def _different(slot: int, other: Ordered, unknown: Unknown, absent: Fault) -> Closure:
+    def run(row: Sequence[Ordered | Missing]) -> object:
         value = row[slot]
-        if value.__class__ is Missing:
-            return unknown if value is Missing.UNKNOWN else absent  # type: ignore[comparison-overlap]  # the row may hold it
+        if value is _UNKNOWN:
+            return unknown
+        if value is _ABSENT:
+            return absent
         return value != other
 
-    return run
+    return cast("Closure", run)
 
 
-_COMPARISONS: dict[str, Callable[[int, Ordered, Unknown, Fault], _Answer]] = {
+_COMPARISONS: dict[str, Callable[[int, Ordered, Unknown, Fault], Closure]] = {
     "_<_": _less,
     "_<=_": _at_most,
     "_>_": _more,

@@ -101,8 +101,8 @@ def civil(days: int) -> tuple[int, int, int]:
     year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     shifted = (5 * day_of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9  # noqa: PLR2004  (March is month 0 of the shifted year)
-    return year_of_era + era * 400 + (month <= 2), month, day_of_year - (153 * shifted + 2) // 5 + 1  # noqa: PLR2004
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return year_of_era + era * 400 + (month <= 2), month, day_of_year - (153 * shifted + 2) // 5 + 1
 
 
 def _fraction(nanos: int) -> str:
@@ -167,7 +167,7 @@ def _day_of_year(nanos: int) -> int:
     year, month, date = civil(day)
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     before = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)[month - 1]
-    return before + date - 1 + (leap and month > 2)  # noqa: PLR2004  (after February)
+    return before + date - 1 + (leap and month > 2)
 
 
 _PARTS: dict[str, _Part] = {

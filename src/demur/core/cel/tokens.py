@@ -72,7 +72,9 @@ def place(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-def refuse(text: str, offset: int, message: str, *, hint: str = "", expected: str = "", found: str = "") -> ConditionError:
+def refuse(
+    text: str, offset: int, message: str, *, hint: str = "", expected: str = "", found: str = ""
+) -> ConditionError:
     """The error to raise for the place at `offset`."""
     line, column = place(text, offset)
     return ConditionError(message, line=line, column=column, expected=expected, found=found, hint=hint)

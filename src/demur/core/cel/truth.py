@@ -31,7 +31,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 Result: TypeAlias = Union[Value, Unknown, Fault]
 
-STOPS = frozenset({Unknown, Fault})
+STOPS: frozenset[type[object]] = frozenset({Unknown, Fault})
 """The classes of results that stop a strict operator."""
 
 
