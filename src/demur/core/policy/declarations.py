@@ -163,18 +163,22 @@ class Declarations:
 
     def _check_key(self, placed: Placed[Source]) -> None:
         key = placed.item.settings.get("key")
-        if not isinstance(key, str):
-            return
-        kinds = self.kinds(key)
         node = _value_of(placed.at, "key")
+        if isinstance(key, str):
+            self._check_key_path(placed, key, node)
+        elif isinstance(key, list) and isinstance(node, Items):
+            for item in node.items:
+                self._check_key_path(placed, str(plain(item)), item)
+
+    def _check_key_path(self, placed: Placed[Source], key: str, node: Located) -> None:
+        kinds = self.kinds(key)
         if not kinds:
             message = f"expected a declared fact for `key`, found `{shorten(key)}`"
             self.report.note(placed.file, node, message, self.report.guess(key, self.paths()))
         elif kinds - _KEYABLE:
             found = ", ".join(sorted(kind.value for kind in kinds))
-            self.report.note(
-                placed.file, node, f"expected a string, int or bool for `key`, found `{key}` of type {found}"
-            )
+            message = f"expected a string, int or bool for `key`, found `{key}` of type {found}"
+            self.report.note(placed.file, node, message)
         elif key in self.facts and self.facts[key].item.source != REQUEST:
             message = f"expected what the request says for `key`, found `{key}` from a source"
             self.report.note(placed.file, node, message)
@@ -193,6 +197,7 @@ class Declarations:
             self.report.note(placed.file, node, message, self.report.guess(target, self.paths()))
 
 
+_ONLY_FOR = {"file": (SourceKind.STATIC,), "key": (SourceKind.STATIC, SourceKind.PYTHON), "table": (SourceKind.STATIC,)}
 _KEYABLE = {Kind.STRING, Kind.INT, Kind.BOOL}
 
 
@@ -220,11 +225,14 @@ def _source(report: Report, file: str, entry: Entry) -> Source | None:
     if kind is None:
         return None
     settings: dict[str, Value] = {}
-    for key in ("file", "key", "table"):
-        if keys.has(key) and kind is not SourceKind.STATIC:
-            keys.note(key, f"expected `{key}` only for a source of kind `static`, found kind `{kind.value}`")
+    for key, kinds in _ONLY_FOR.items():
+        if keys.has(key) and kind not in kinds:
+            names = " and ".join(f"`{name}`" for name in kinds)
+            keys.note(key, f"expected `{key}` only for a source of kind {names}, found kind `{kind.value}`")
     if kind is SourceKind.STATIC:
         settings = _static(report, keys)
+    elif kind is SourceKind.PYTHON and keys.has("key"):
+        settings = _memory_key(keys)
     return Source(
         name=entry.key,
         kind=kind.value,
@@ -232,6 +240,14 @@ def _source(report: Report, file: str, entry: Entry) -> Source | None:
         timeout_ms=keys.milliseconds("timeout", 1_000, most=MAX_TIMEOUT_MS),
         ttl_ms=keys.milliseconds("ttl", 0, most=MAX_TTL_MS),
     )
+
+
+def _memory_key(keys: Keys) -> dict[str, Value]:
+    """The parts of the request that tell one question to a function from another: one path, or a list of them."""
+    if isinstance(keys.values["key"], Items):
+        return {"key": [str(text.value) for text in keys.texts("key", least=1)]}
+    path = keys.text("key")
+    return {"key": path} if path else {}
 
 
 def _static(report: Report, keys: Keys) -> dict[str, Value]:
