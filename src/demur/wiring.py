@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from demur.adapters import policies as loading
 from demur.adapters.callables import CallableOpener
 from demur.adapters.clock import SystemClock
+from demur.adapters.documents import read_file
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
 from demur.adapters.reviewers import ReviewerBook
@@ -28,6 +29,7 @@ from demur.adapters.static_tables import StaticOpener
 from demur.adapters.zones import TzdataZones
 from demur.core.policy.compiled import decode_compiled, encode_compiled
 from demur.core.policy.index import PolicySet
+from demur.core.policy.located import plain
 from demur.core.record import check_log
 from demur.errors import ConfigurationError
 from demur.gateway import Gateway
@@ -118,6 +120,18 @@ def build_policies(documents: Documents) -> PolicySet:
 def zones() -> Zones:
     """The time zones that Demur ships with."""
     return TzdataZones()
+
+
+def read_mapping(path: Path) -> Mapping[str, object]:
+    """The names and values of a YAML or JSON file, such as facts; raises `ConfigurationError` where it holds none."""
+    document = read_file(Path(path), str(path))
+    if document.problems:
+        raise ConfigurationError(str(document.problems[0]))
+    value = plain(document.root) if document.root is not None else {}
+    if not isinstance(value, dict):
+        message = f"expected names and values in `{path}`, found a list or a single value"
+        raise ConfigurationError(message, hint="write one `name: value` per line")
+    return value
 
 
 def open_declared_sources(
