@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SOURCES = {
     "banking": ("prompt", "documents", "account", "standing", "details"),
-    "workspace": ("prompt", "documents", "people", "target"),
+    "workspace": ("prompt", "people", "target"),
 }
 """The names under which the sources of each suite are registered."""
 
@@ -89,20 +89,16 @@ def asked(prompt: str, documents: Iterable[Item], today: dt.date | None = None) 
         "prompt.amounts": reading.amounts(prompt),
         "prompt.percentages": reading.percentages(prompt),
         "prompt.dates": reading.dates(prompt, today),
-        "prompt.times": reading.times(prompt),
     }
 
 
-def quoted(documents: Sequence[Item], today: dt.date | None = None) -> Facts:
+def quoted(documents: Sequence[Item]) -> Facts:
     """The facts of the source `documents`: what stands in the texts that the prompt refers to."""
     text = "\n".join(item.text for item in documents)
     return {
-        "documents.named": bool(documents),
-        "documents.text": " ".join(text.split()),
         "documents.accounts": reading.accounts(text),
         "documents.amounts": reading.amounts(text),
         "documents.percentages": reading.percentages(text),
-        "documents.dates": reading.dates(text, today),
     }
 
 
@@ -145,7 +141,6 @@ def _standing(arguments: Arguments, planned: Iterable[Transaction], prompt: str,
     found = next((item for item in orders if item.id == arguments.get("id")), None)
     texts = [prompt, *(item.text for item in documents)]
     return {
-        "standing.exists": found is not None,
         "standing.recipient": found.recipient if found else "",
         "standing.amount": float(found.amount) if found else 0.0,
         "standing.named": found is not None and any(_means(text, found, orders) for text in texts),
@@ -191,7 +186,6 @@ def workspace(prompt: str, environment: object) -> dict[str, Source]:
     who["people.in_documents"] = _in_documents(documents, people)
     return {
         "prompt": lambda _: asked(prompt, documents, today),
-        "documents": lambda _: quoted(documents, today),
         "people": lambda _: who,
         "target": lambda arguments: _target(arguments, prompt, items, documents),
     }
