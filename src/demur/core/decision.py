@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from demur.core.policy.bucket import Truth
-    from demur.core.policy.document import Narrowing, Obligation
+    from demur.core.policy.document import Narrowing, Obligation, Rule
     from demur.core.policy.duties import Contradiction, Duties
 
 __all__ = ["Decision", "Explanation", "decide", "explain"]
@@ -111,10 +111,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     @property
     def faults(self) -> tuple[tuple[str, str], ...]:
         """Rule id and message of every rule that failed to evaluate, permits included (S3.2)."""
-        return tuple(
-            (rule.id, explanation.fault_of(rule, self.facts, self.policy_set))
-            for rule in self.bucket.chosen(self.failed_mask)
-        )
+        return tuple((rule.id, self._fault(rule)) for rule in self.bucket.chosen(self.failed_mask))
 
     @property
     def obligations(self) -> tuple[Obligation, ...]:
@@ -146,6 +143,13 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     def history(self) -> tuple[str, ...]:
         """The usage facts that the candidate rules read (S4.2)."""
         return self.policy_set.history(self.bucket)
+
+    def _fault(self, rule: Rule) -> str:
+        slot = self.bucket.mistyped(self.facts.values, 1 << self.bucket.places[rule.id])
+        if slot is None:
+            return explanation.fault_of(rule, self.facts, self.policy_set)
+        declared = self.policy_set.schema.slots[slot]
+        return f"expected `{declared.path}` to be of type {declared.type}, found something else"
 
     def _granting_mask(self) -> int:
         return self.true_mask & self.bucket.permits | self.satisfied_mask

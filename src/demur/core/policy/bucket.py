@@ -142,6 +142,14 @@ class Bucket:
         """The slots of unknown facts that conditions of the rules `deciding` compare with constants."""
         return {column.slot for column in self._columns if column.mask & deciding and values[column.slot] is _UNKNOWN}
 
+    def mistyped(self, values: Sequence[State], rules: int) -> int | None:
+        """The slot of a value that is not of its declared kind and that made one of `rules` fail; `None` if none is."""
+        for column in self._columns:
+            value = values[column.slot]
+            if column.mask & rules and not isinstance(value, Missing) and column.lookup(value) is None:
+                return column.slot
+        return None
+
     def unknown_paths(self, values: Sequence[State], deciding: int) -> set[str]:
         """The paths that the programs of the rules `deciding` could not read."""
         paths: set[str] = set()

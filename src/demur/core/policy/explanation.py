@@ -96,12 +96,11 @@ def explain(rules: Iterable[Rule], facts: Facts, policy_set: PolicySet) -> Expla
 
 
 def fault_of(rule: Rule, facts: Facts, policy_set: PolicySet) -> str:
-    """The message of the rule's first condition that failed."""
+    """The message of the first condition that made the rule fail."""
     for clause in _rule(rule, facts.values, policy_set).clauses:
-        for condition in clause.conditions:
-            if condition.truth is Truth.ERROR:
-                return condition.fault
-    return "a fact does not have its declared type"
+        if clause.truth is Truth.ERROR:
+            return next(condition.fault for condition in clause.conditions if condition.truth is Truth.ERROR)
+    return "the rule could not be evaluated"
 
 
 def _seen(slot: int, facts: Facts, policy_set: PolicySet) -> Seen:
