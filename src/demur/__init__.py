@@ -14,23 +14,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from demur.agents.python import guard, permit
-from demur.core.grant import Grant, Redemption
-from demur.core.intake import Caller
-from demur.core.refusal import Refusal
-from demur.core.review import Deferral
-from demur.core.terms import Audience, Missing
-from demur.errors import DemurError, RefusedError
-from demur.gateway import Gateway
-from demur.wiring import Settings, open_gate
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-    from demur.adapters.callables import Registered
+    from demur.core.grant import Grant, Redemption
+    from demur.core.intake import Caller
+    from demur.core.refusal import Refusal
+    from demur.core.review import Deferral
+    from demur.core.terms import ABSENT, Audience
+    from demur.errors import DemurError, RefusedError
+    from demur.gateway import Gateway
 
 __all__ = [
     "ABSENT",
@@ -43,13 +40,35 @@ __all__ = [
     "Redemption",
     "Refusal",
     "RefusedError",
-    "guard",
     "open",
-    "permit",
 ]
 
-ABSENT = Missing.ABSENT
-"""What a Python fact source returns where it knows that there is no value."""
+_HOMES = {
+    "ABSENT": "demur.core.terms",
+    "Audience": "demur.core.terms",
+    "Caller": "demur.core.intake",
+    "Deferral": "demur.core.review",
+    "DemurError": "demur.errors",
+    "Gateway": "demur.gateway",
+    "Grant": "demur.core.grant",
+    "Redemption": "demur.core.grant",
+    "Refusal": "demur.core.refusal",
+    "RefusedError": "demur.errors",
+}
+"""Where each public name lives. They are loaded on first use, so that the command starts fast."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module `demur` has no attribute `{name}`"
+        raise AttributeError(message)
+    found: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.open`)
@@ -57,7 +76,7 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
     *,
     home: str | Path | None = None,
     log: str = "default",
-    sources: Mapping[str, Registered] | None = None,
+    sources: Mapping[str, Callable[..., object] | Mapping[str, Callable[..., object]]] | None = None,
     deadline_seconds: float = 10.0,
 ) -> Gateway:
     """Open the embedded gate over a folder of policies.
@@ -68,6 +87,10 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
 
     Raises `PolicyError`, `ConfigurationError`, `OwnedElsewhereError` or `StoreError`.
     """
+    from pathlib import Path  # noqa: PLC0415  (loaded on first use, as the public names are)
+
+    from demur.wiring import Settings, open_gate  # noqa: PLC0415
+
     place = Path(home) if home is not None else None
     settings = Settings(Path(policies), place, log, sources or {}, deadline_seconds)
     return open_gate(settings).gate

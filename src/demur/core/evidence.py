@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import msgspec
 
-from demur.core import canonical, intake
+from demur.core import intake
 from demur.core.conform import conform
 from demur.core.grant import Grant
 from demur.core.refusal import Refusal, secrets
@@ -40,7 +41,20 @@ MAX_NAMED = 32
 
 _TOKEN = re.compile(r"[a-z0-9_.-]{1,64}(?:[/:][a-z0-9_.-]{1,64}){0,7}", re.ASCII)
 _TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
+_raw = msgspec.Raw
+
+
+class _Answered(msgspec.Struct, frozen=True, array_like=True):
+    """An answer as sealed: its kind, itself, and the granted arguments as JSON."""
+
+    outcome: Outcome
+    answer: msgspec.Raw
+    granted: bytes
+
+
+_answers = msgspec.msgpack.Decoder(_Answered)
 _DECODERS: dict[
     Outcome, msgspec.msgpack.Decoder[Grant] | msgspec.msgpack.Decoder[Refusal] | msgspec.msgpack.Decoder[Deferral]
 ] = {
@@ -69,7 +83,6 @@ class Kept(msgspec.Struct, frozen=True):
     withheld: tuple[str, ...]
     """Names of secret arguments and facts that were judged but not kept."""
     answer: Answer
-    granted: dict[str, Value]
 
 
 def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, people: Pseudonyms) -> dict[str, Json]:
@@ -107,14 +120,13 @@ def fields(facts: Facts, schema: Schema, answer: Answer, learned: Mapping[str, L
     secret_facts = tuple(path for path in learned if path in schema.facts and schema.facts[path].secret)
     kept = {path: _learned(item) for path, item in learned.items() if path not in secret_facts}
     approvals = [[item.review_id, [list(rule) for rule in item.rules]] for item in facts.approvals]
+    granted = _visible(answer.arguments, secret) if isinstance(answer, Grant) else {}
     return {
-        "request": canonical.encode(_request(request, secret)),
-        "facts": canonical.encode(
+        "request": _json(_request(request, secret)),
+        "facts": _json(
             {"now": str(facts.now), "learned": kept, "approvals": approvals, "withheld": [*secret, *secret_facts]}
         ),
-        "granted": canonical.encode(_visible(answer.arguments, secret) if isinstance(answer, Grant) else {}),
-        "outcome": answer.outcome.value.encode(),
-        "answer": _encode(_strip(answer)),
+        "answer": _encode(_Answered(answer.outcome, _raw(_encode(_strip(answer))), _json(granted))),
     }
 
 
@@ -126,8 +138,7 @@ def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
         withheld = tuple(facts["withheld"])
         request = _restore_request(plain, schema)
         learned = {path: _restore_learned(path, item, schema) for path, item in facts["learned"].items()}
-        answer = _DECODERS[Outcome(sealed["outcome"].decode())].decode(sealed["answer"])
-        granted = intake.retype(request.action, msgspec.json.decode(sealed["granted"]), schema)
+        answer = answer_of(sealed, schema)
         now = parse_timestamp(facts["now"])
     except (KeyError, TypeError, ValueError, msgspec.DecodeError, IntakeError) as error:
         message = f"the sealed fields of a decision cannot be read: {error}"
@@ -135,11 +146,10 @@ def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
     approvals = tuple(
         Approval(review_id, tuple((rule, mark) for rule, mark in rules)) for review_id, rules in facts["approvals"]
     )
-    if isinstance(answer, Grant):
-        answer = msgspec.structs.replace(answer, arguments=granted)
-    return Kept(request, learned, approvals, now, withheld, answer, granted)
+    return Kept(request, learned, approvals, now, withheld, answer)
 
 
+@lru_cache(maxsize=4_096)
 def token(name: str) -> str:
     """The name where it is a token, else a digest of it: what policies declare is nobody's personal data."""
     return name if _TOKEN.fullmatch(name) else "x:" + hashlib.sha256(name.encode()).hexdigest()[:32]
@@ -160,9 +170,9 @@ def _request(request: Request, secret: tuple[str, ...]) -> dict[str, object]:
     return {
         "subject": _entity(request.subject),
         "actor": _entity(request.actor),
-        "action": {"name": request.action, "properties": _visible(request.arguments, secret)},
+        "action": {"name": request.action, "properties": to_json(_visible(request.arguments, secret))},
         "resource": _entity(request.resource),
-        "context": request.context,
+        "context": to_json(request.context),
         "caller": request.caller,
         **{
             name: value
@@ -178,11 +188,11 @@ def _request(request: Request, secret: tuple[str, ...]) -> dict[str, object]:
 
 
 def _entity(entity: Entity) -> dict[str, object]:
-    return {"type": entity.type, "id": entity.id, "properties": entity.properties}
+    return {"type": entity.type, "id": entity.id, "properties": to_json(entity.properties)}
 
 
 def _visible(arguments: Mapping[str, Value], secret: tuple[str, ...]) -> dict[str, Value]:
-    return {name: value for name, value in arguments.items() if name not in secret}
+    return {name: value for name, value in arguments.items() if name not in secret} if secret else dict(arguments)
 
 
 def _learned(item: Learned) -> dict[str, object]:
@@ -235,9 +245,10 @@ def stamped(answer: Answer, audit_id: str, token_text: str) -> Answer:
 def answer_of(sealed: Mapping[str, bytes], schema: Schema) -> Answer:
     """The answer again, for an idempotent repetition; raises `LedgerError` where it cannot be read."""
     try:
-        answer = _DECODERS[Outcome(sealed["outcome"].decode())].decode(sealed["answer"])
+        stored = _answers.decode(sealed["answer"])
+        answer = _DECODERS[stored.outcome].decode(stored.answer)
         if isinstance(answer, Grant):
-            granted = intake.retype(answer.action, msgspec.json.decode(sealed["granted"]), schema)
+            granted = intake.retype(answer.action, msgspec.json.decode(stored.granted), schema)
             return msgspec.structs.replace(answer, arguments=granted)
     except (KeyError, ValueError, msgspec.DecodeError, IntakeError) as error:
         message = f"the sealed answer of a decision cannot be read: {error}"

@@ -77,8 +77,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
                 "audit_id": self.audit_id,
                 "confidence": "definite",
                 "policy_version": self.policy_version,
-                "trace_id": self.trace_id,
-                "request_id": self.request_id,
+                "trace_id": self.trace_id or None,
+                "request_id": self.request_id or None,
                 "as_of": str(self.as_of),
                 "grant": {
                     "id": self.id,

@@ -106,8 +106,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "audit_id": self.audit_id or None,
             "confidence": "definite",
             "policy_version": self.policy_version or None,
-            "trace_id": self.trace_id,
-            "request_id": self.request_id,
+            "trace_id": self.trace_id or None,
+            "request_id": self.request_id or None,
             "as_of": str(self.as_of),
             "refusal": self._refusal(audience, locale),
         }
@@ -176,7 +176,8 @@ def refuse(decision: Decision) -> Refusal:
     found = obstacles.find(decision)
     confidential = {rule.id for rule in found.rules if obstacles.is_confidential(rule, decision)}
     told = [rule for rule in found.rules if rule.id not in confidential]
-    is_changeable = any(can_change(schema, path) for item in found.conditions for path in item.facts)
+    paths = {path for item in found.conditions for path in item.facts}
+    is_changeable = any(can_change(schema, path) for path in paths)
     category = decision.category or Category.INDETERMINATE
     trigger = _trigger(decision, found.rules)
     reason = Reason(
@@ -197,7 +198,7 @@ def refuse(decision: Decision) -> Refusal:
         missing_conditions=found.conditions,
         messages=trigger.messages if trigger else {},
         shown_messages=words.messages if words else {},
-        is_remediable=category is not Category.CATEGORICAL and bool(found.conditions),
+        is_remediable=category is not Category.CATEGORICAL and any(can_differ(schema, path) for path in paths),
         confidential=tuple(sorted(confidential)),
         determining=tuple(rule.id for rule in found.rules),
         obligations=decision.obligations,
@@ -238,6 +239,13 @@ def can_change(schema: Schema, path: str) -> bool:
     return any(fact.change is not None for fact in declarations(schema, path))
 
 
+def can_differ(schema: Schema, path: str) -> bool:
+    """Whether this fact can come to be different: changed, obtained, awaited, or by the passing of time (S9.2)."""
+    if path == "time.now" or path in schema.counters:
+        return True
+    return any(fact.change or fact.obtain or fact.awaits for fact in declarations(schema, path))
+
+
 def declarations(schema: Schema, path: str) -> list[Fact]:
     """All declarations of a path: one for a fact, one for each action that has an argument of this name."""
     if path in schema.facts:
@@ -259,7 +267,7 @@ def describe(request: Request, schema: Schema) -> dict[str, object]:
 
 def secrets(request: Request, schema: Schema) -> tuple[str, ...]:
     """The names of the arguments that are never stored, shown or logged (S1.5)."""
-    return _arguments(request, schema, lambda fact: fact.secret)
+    return tuple(name for name in _arguments(request, schema, lambda fact: fact.secret) if name in request.arguments)
 
 
 def _shown(reason: Reason, rules: Sequence[Rule], *, is_changeable: bool) -> Reason:
@@ -294,6 +302,10 @@ def _plain(item: Obstacle, audience: Audience) -> dict[str, object]:
 
 
 def _hidden(request: Request, schema: Schema) -> dict[Audience, tuple[str, ...]]:
+    action = schema.actions.get(request.action)
+    if action is None or not any(fact.visible for fact in action.arguments):
+        return {}
+
     def hides(audience: Audience) -> Callable[[Fact], bool]:
         return lambda fact: fact.visible.get(audience) is Visibility.HIDE
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import datetime as _dt
 import re
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, TypeAlias, Union
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import msgspec
 
@@ -94,6 +95,10 @@ class Missing(Enum):
     UNKNOWN = "unknown"
 
 
+ABSENT = Missing.ABSENT
+"""What a source of facts returns where it knows that there is no value."""
+
+
 class Timestamp(msgspec.Struct, frozen=True, order=True):
     """An instant, in nanoseconds since 1970-01-01T00:00:00Z, years 1 to 9999."""
 
@@ -110,10 +115,14 @@ class Timestamp(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         seconds, fraction = divmod(self.nanos, NANOS)
-        text = (_EPOCH + _dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-        if not fraction:
-            return text + "Z"
-        return f"{text}.{fraction:09d}".rstrip("0") + "Z"
+        text = _wall_clock(seconds)
+        return f"{text}.{fraction:09d}".rstrip("0") + "Z" if fraction else text + "Z"
+
+
+@lru_cache(maxsize=256)
+def _wall_clock(seconds: int) -> str:
+    """The second, as RFC 3339 writes it. Many instants of one answer fall into one second."""
+    return (_EPOCH + _dt.timedelta(seconds=seconds)).isoformat()[:19]
 
 
 class Duration(msgspec.Struct, frozen=True, order=True):
@@ -164,24 +173,32 @@ def parse_duration(text: str) -> Duration:
     return Duration(-total if text[0] == "-" else total)
 
 
-Value: TypeAlias = Union[None, bool, int, float, str, Timestamp, Duration, "Sequence[Value]", "Mapping[Value, Value]"]
+if TYPE_CHECKING:
+    Value: TypeAlias = Union[
+        None, bool, int, float, str, Timestamp, Duration, "Sequence[Value]", "Mapping[Value, Value]"
+    ]
+else:
+    # Decoders of stored structs meet this name; a recursive union is beyond them, and typed values are conformed anyway.
+    Value = Any
 """A value of a fact: JSON's values, with instants and durations parsed."""
 
-State: TypeAlias = Union[Value, Missing]
+State: TypeAlias = Union["Value", Missing]
 """A fact as known: a value, absent, or unknown."""
 
 
 def to_json(value: object) -> object:
     """The value as JSON says it: instants and durations as text, everything else as it is."""
-    match value:
-        case Timestamp() | Duration():
-            return str(value)
-        case list() | tuple():
-            return [to_json(item) for item in value]
-        case dict():
-            return {name: to_json(item) for name, item in value.items()}
-        case _:
-            return value
+    kind = type(value)
+    if kind in _JSON_SCALARS:
+        return value
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    return str(value)
+
+
+_JSON_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):

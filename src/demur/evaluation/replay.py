@@ -2,8 +2,8 @@
 
 - A chain that verifies shows that nobody changed the records after the fact without recomputing all that follow. Whoever
   could do that could change an outcome too; the sealed facts and the kept policies then contradict it (S3.7).
-- A decision that had secret arguments or facts cannot be judged again, since those were never kept (S1.5). It is
-  counted as `withheld`, never as right.
+- A decision whose rules read secret arguments or facts cannot be judged again, since those were never kept (S1.5). It
+  is counted as `withheld`, never as right.
 - What was sealed is checked against the commitments in the record while it is opened.
 
 Clauses: S1.5, S3.7, S5.5.
@@ -87,7 +87,8 @@ def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: V
         kept = evidence.restore(_unseal(sequence, leaf, archive, vault), policies.schema)
     except DemurError as error:
         return Finding(sequence, Status.UNDECIDABLE, detail=str(error))
-    if kept.withheld:
+    read = policies.columns(kept.request.action, kept.request.resource.type)
+    if not {*kept.withheld, *(f"action.{name}" for name in kept.withheld)}.isdisjoint(read):
         return Finding(sequence, Status.WITHHELD, detail="secret values were judged and not kept")
     facts = resolution.fill(kept.request, Layout.of(policies.schema), kept.learned, kept.now)
     decision = decide(resolution.with_approvals(facts, kept.approvals), policies)
