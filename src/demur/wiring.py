@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demur.adapters import policies as loading
-from demur.adapters.callables import CallableOpener
+from demur.adapters.callables import CallableOpener, UnregisteredSource
 from demur.adapters.clock import SystemClock
 from demur.adapters.documents import read_file
+from demur.adapters.documents import read_tests as _read_tests
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
 from demur.adapters.reviewers import ReviewerBook
@@ -31,9 +32,10 @@ from demur.core.policy.compiled import decode_compiled, encode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.located import plain
 from demur.core.record import check_log
-from demur.errors import ConfigurationError
+from demur.errors import ConfigurationError, StoreError
 from demur.gateway import Gateway
 from demur.observability.events import Events
+from demur.steps import ruling
 from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
@@ -41,8 +43,11 @@ if TYPE_CHECKING:
 
     from demur.adapters.callables import Registered
     from demur.core.policy.document import Documents
+    from demur.core.policy.located import SourceDocument
     from demur.core.record import Sealed
-    from demur.ports import Clock, Head, Store, StoredRecord, Vault, Zones
+    from demur.core.review import Review, ReviewState
+    from demur.ports import Clock, Head, Store, StoredRecord, Transaction, Vault, Zones
+    from demur.steps.ruling import ReviewRequest
 
 BUILD = "demur-0.1.0"
 LEDGER = "ledger.db"
@@ -81,16 +86,8 @@ def open_gate(settings: Settings) -> Parts:
     `OwnedElsewhereError` where another process owns the home, and `StoreError` where it cannot be used.
     """
     check_log(settings.log)
-    zones = TzdataZones()
     documents = load_policies(settings.policies, cache=settings.home)
-    active = _active(documents, settings, zones)
-    store, vault, was_clean = _open_store(settings)
-    book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
-    world = World(store, vault, settings.clock, zones, book, Events(), settings.log, BUILD)
-    gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
-    gate.begin(was_clean=was_clean)
-    gate.activate(active, encode_compiled(documents))
-    return Parts(gate, settings, world, book)
+    return _open(settings, _active(documents, settings, TzdataZones()), encode_compiled(documents))
 
 
 def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "local") -> str:
@@ -120,6 +117,11 @@ def build_policies(documents: Documents) -> PolicySet:
 def zones() -> Zones:
     """The time zones that Demur ships with."""
     return TzdataZones()
+
+
+def read_tests(path: Path) -> tuple[SourceDocument, ...]:
+    """The test documents in a folder; raises `PolicyError` where one cannot be read."""
+    return _read_tests(Path(path))
 
 
 def read_mapping(path: Path) -> Mapping[str, object]:
@@ -173,6 +175,23 @@ class Reader:
         raw = self.store.read(lambda tx: tx.find_blob(digest))
         return PolicySet.build(decode_compiled(raw), TzdataZones()) if raw is not None else None
 
+    def policies_in_force(self) -> Documents:
+        """The policies that the gate judged by last; raises `StoreError` where no gate was ever opened here."""
+        raw = self.store.read(_policies_in_force)
+        if raw is None:
+            message = "expected a home with policies in force, found one that no gate was opened on"
+            raise StoreError(message)
+        return decode_compiled(raw)
+
+    def reviews(self, states: tuple[ReviewState, ...], *, limit: int = ruling.MAX_LISTED) -> tuple[Review, ...]:
+        """The reviews in these states, the earliest deadline first. What is overdue still counts as pending here."""
+        return self.store.read(lambda tx: ruling.find(tx, states=states, limit=limit))
+
+    def review(self, review_id: str) -> ReviewRequest | None:
+        """One review as a reviewer sees it."""
+        schema = self.policies_in_force().schema
+        return self.store.read(lambda tx: ruling.read(tx, self.vault, schema, review_id))
+
     def close(self) -> None:
         """Let go of the home."""
         self.store.close()
@@ -188,9 +207,39 @@ def open_reader(home: Path) -> Reader:
     return Reader(store, KeyVault.open(Path(home), store.log, is_read_only=True), store.log)
 
 
+def open_desk(home: Path, *, clock: Clock | None = None) -> Parts:
+    """A gate over a home with the policies last in force, to rule on reviews. No source answers, so it allows nothing
+    that needs one. Raises as `open_reader` and `open_gate` do.
+    """
+    reader = open_reader(home)
+    try:
+        documents = reader.policies_in_force()
+    finally:
+        reader.close()
+    settings = Settings(home, home, reader.log, clock=clock or SystemClock())
+    policies = PolicySet.build(documents, TzdataZones())
+    silent = {name: UnregisteredSource(name) for name in documents.schema.sources}
+    return _open(settings, Active.of(policies, DeclaredSources(documents.schema, silent)), encode_compiled(documents))
+
+
 def open_reviewers(home: Path) -> ReviewerBook:
     """The reviewers of a home."""
     return ReviewerBook(Path(home) / REVIEWERS)
+
+
+def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
+    store, vault, was_clean = _open_store(settings)
+    book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
+    world = World(store, vault, settings.clock, TzdataZones(), book, Events(), settings.log, BUILD)
+    gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
+    gate.begin(was_clean=was_clean)
+    gate.activate(active, compiled)
+    return Parts(gate, settings, world, book)
+
+
+def _policies_in_force(tx: Transaction) -> bytes | None:
+    digest = tx.find_meta("policy_version")
+    return tx.find_blob(digest.decode()) if digest is not None else None
 
 
 def _active(documents: Documents, settings: Settings, zones: Zones, *, folder: Path | None = None) -> Active:

@@ -24,7 +24,8 @@ from demur.steps import deciding
 if TYPE_CHECKING:
     from demur.core.record import Json
     from demur.core.review import Reviewer
-    from demur.ports import ReviewRow, Transaction
+    from demur.core.schema import Schema
+    from demur.ports import ReviewRow, Transaction, Vault
     from demur.steps.deciding import Session
     from demur.steps.world import World
 
@@ -71,7 +72,12 @@ class ReviewRequest(msgspec.Struct, frozen=True):
 def list_reviews(session: Session, *, states: tuple[ReviewState, ...], limit: int) -> tuple[Review, ...]:
     """The reviews in these states, the earliest deadline first, after recording every expiry that is due."""
     expire_due(session)
-    rows = session.tx.list_reviews(states=tuple(state.value for state in states), limit=min(limit, MAX_LISTED))
+    return find(session.tx, states=states, limit=limit)
+
+
+def find(tx: Transaction, *, states: tuple[ReviewState, ...], limit: int) -> tuple[Review, ...]:
+    """As `list_reviews`, for those who only read a home: what is overdue is still stored as pending."""
+    rows = tx.list_reviews(states=tuple(state.value for state in states), limit=min(limit, MAX_LISTED))
     return tuple(_reviews.decode(row.body) for row in rows)
 
 
@@ -132,16 +138,21 @@ def check_reason(reason: str) -> str:
 
 def show(session: Session, review_id: str) -> ReviewRequest | None:
     """One review with its decision; `None` where there is none. Raises `LedgerError` where it cannot be unsealed."""
-    row = session.tx.find_review(review_id)
-    sealed = session.tx.find_sealed(row.sequence) if row else None
+    return read(session.tx, session.world.vault, session.active.policies.schema, review_id)
+
+
+def read(tx: Transaction, vault: Vault, schema: Schema, review_id: str) -> ReviewRequest | None:
+    """As `show`, for those who only read a home. `schema` is that of the policies in force."""
+    row = tx.find_review(review_id)
+    sealed = tx.find_sealed(row.sequence) if row else None
     if row is None or sealed is None:
         return None
-    answer = evidence.answer_of(session.world.vault.unseal(sealed), session.active.policies.schema)
+    answer = evidence.answer_of(vault.unseal(sealed), schema)
     if not isinstance(answer, Deferral):
         message = f"expected record {row.sequence} to be a deferral, found another answer"
         raise LedgerError(message)
     found = _reviews.decode(row.body)
-    return ReviewRequest(found, found.state_at(session.tx.now), f"{session.tx.log}/{row.sequence}", answer)
+    return ReviewRequest(found, found.state_at(tx.now), f"{tx.log}/{row.sequence}", answer)
 
 
 def _barred(world: World, tx: Transaction, row: ReviewRow) -> frozenset[str]:
