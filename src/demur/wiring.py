@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from demur.core.policy.located import SourceDocument
     from demur.core.record import Sealed
     from demur.core.review import Review, ReviewState
+    from demur.core.terms import Timestamp
     from demur.ports import Clock, Head, Store, StoredRecord, Transaction, Vault, Zones
     from demur.steps.ruling import ReviewRequest
 
@@ -165,6 +166,10 @@ class Reader:
     def head(self) -> Head:
         """The end of the ledger."""
         return self.store.read(lambda tx: tx.head)
+
+    def now(self) -> Timestamp:
+        """The time by which reviews expire."""
+        return self.store.read(lambda tx: tx.now)
 
     def find_sealed(self, sequence: int) -> Sealed | None:
         """The sealed values of a record."""
