@@ -14,7 +14,7 @@ from demur.core.schema import BUILT_IN, Action, Counter, Kind, Schema, Slot, Typ
 from demur.core.terms import Effect, Entity, Missing, Request, State, Timestamp, parse_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from demur.core.policy.document import Clause
 
@@ -139,7 +139,7 @@ def request(action: str = "pay", resource: str = "invoice") -> Request:
 
 
 def facts(
-    changed: dict[str, State] | None = None,
+    changed: Mapping[str, State] | None = None,
     *,
     action: str = "pay",
     resource: str = "invoice",

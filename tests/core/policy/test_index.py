@@ -182,3 +182,13 @@ def test_an_unknown_rule_id_is_a_key_error() -> None:
         rules.rule("b")
     with pytest.raises(KeyError):
         rules.slot("never.declared")
+
+
+def test_instants_beyond_64_bits_of_nanoseconds_can_be_compared() -> None:
+    """S3.1"""
+    far = 'timestamp("9999-12-31T23:59:59Z")'
+    rules = policy_set(
+        rule("plain", "permit", f"account.until < {far}"),
+        rule("computed", "permit", f"account.frozen || account.until < {far}"),
+    )
+    assert decide(facts(), rules).permits == ("computed", "plain")

@@ -135,6 +135,14 @@ def clause_node(clause: Clause) -> Node:
             return Or(tuple(condition.node for condition in clause.conditions))
 
 
+def form(node: Node) -> bytes:
+    """The same bytes for the same condition and for no other."""
+    try:
+        return msgspec.msgpack.encode(node)
+    except OverflowError:  # MessagePack ends at 64 bits, instants in nanoseconds do not
+        return repr(node).encode()
+
+
 def _conjuncts(node: Node, *, is_negated: bool) -> Iterator[tuple[Node, bool]]:
     match node:
         case Not():

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from demur.core import cel
 from demur.core.policy import atoms, duties, needs, tables
 from demur.core.policy.atoms import Computed, OnFact, OnList
@@ -226,7 +224,7 @@ class _Sorting:
                 self._compute(bit, piece.node)
 
     def _compute(self, bit: int, node: Node) -> None:
-        self._computed.setdefault(msgspec.msgpack.encode(node), (node, set()))[1].add(bit)
+        self._computed.setdefault(atoms.form(node), (node, set()))[1].add(bit)
 
     def columns(self) -> tuple[Column, ...]:
         """One column per fact; a table that would grow too large becomes programs instead."""

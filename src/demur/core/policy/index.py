@@ -11,9 +11,8 @@ Clauses: S2.2, S3.3, S3.6, S3.7.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from demur.core import cel
 from demur.core.policy import atoms, needs
@@ -58,6 +57,7 @@ class PolicySet:
         self._named: dict[tuple[str | None, str | None], tuple[Bucket, int]] = {}
         self._foreign: dict[tuple[str, str], tuple[Bucket, int]] = {}
         self._shared: dict[int, Bucket] = {}
+        self._needs: dict[Bucket, Mapping[str, tuple[str, ...]]] = {}
         self._bytes = 0
 
     @classmethod
@@ -106,17 +106,23 @@ class PolicySet:
     def needs(self, action: str, resource_type: str) -> Mapping[str, tuple[str, ...]]:
         """Source -> the paths that candidates read from it; claims and built-in facts are left out."""
         bucket, _ = self.bucket(action, resource_type)
-        wanted: dict[str, list[str]] = {}
-        for index in sorted(bucket.slots):
-            slot = self.schema.slots[index]
-            if slot.source not in {REQUEST, ""}:
-                wanted.setdefault(slot.source, []).append(slot.path)
-        return {source: tuple(paths) for source, paths in wanted.items()}
+        found = self._needs.get(bucket)
+        if found is None:
+            found = self._needs[bucket] = self._needs_of(bucket)
+        return found
 
     def history(self, bucket: Bucket) -> tuple[str, ...]:
         """The usage facts that the rules of a bucket read (S4.2)."""
         counters, slots = self.schema.counters, self.schema.slots
         return tuple(slots[index].path for index in sorted(bucket.slots) if slots[index].path in counters)
+
+    def _needs_of(self, bucket: Bucket) -> Mapping[str, tuple[str, ...]]:
+        wanted: dict[str, list[str]] = {}
+        for index in sorted(bucket.slots):
+            slot = self.schema.slots[index]
+            if slot.source not in {REQUEST, ""}:
+                wanted.setdefault(slot.source, []).append(slot.path)
+        return MappingProxyType({source: tuple(paths) for source, paths in wanted.items()})
 
     def warm(self) -> None:
         """Make the buckets of all declared actions now, so that no request waits for one."""
@@ -126,7 +132,7 @@ class PolicySet:
 
     def link(self, node: Node) -> Program:
         """The program of a condition, remembered."""
-        form = msgspec.msgpack.encode(node)
+        form = atoms.form(node)
         program = self._programs.get(form)
         if program is None:
             program = self._programs[form] = cel.link(node, self._zones)
@@ -193,6 +199,7 @@ class PolicySet:
         self._named.clear()
         self._foreign.clear()
         self._shared.clear()
+        self._needs.clear()
         self._bytes = 0
 
     def _parts(self, index: int) -> tuple[Piece, ...]:
