@@ -120,3 +120,9 @@ def _refused(file: str, message: str, *, hint: str = "") -> PolicyError:
 
 def _unreadable(file: str, line: int, column: int, message: str) -> SourceDocument:
     return SourceDocument(file, None, (Problem(file, line, column, message),))
+
+
+def read_tests(path: Path) -> tuple[SourceDocument, ...]:
+    """The test documents of a folder and its subfolders, or the one file; files are named as reached from here."""
+    files = test_files(path) if path.is_dir() else (path,)
+    return tuple(read_file(file, str(file)) for file in files)
