@@ -115,6 +115,11 @@ def build_policies(documents: Documents) -> PolicySet:
     return PolicySet.build(documents, TzdataZones())
 
 
+def clock() -> Clock:
+    """The time of this machine."""
+    return SystemClock()
+
+
 def zones() -> Zones:
     """The time zones that Demur ships with."""
     return TzdataZones()
