@@ -45,7 +45,7 @@ def since(window: Window, now: Timestamp, offset: Callable[[str, Timestamp], int
 
 def counted(counters: Mapping[str, Counter], action: str) -> tuple[Counter, ...]:
     """The counters that count a grant of this action."""
-    return tuple(counter for counter in counters.values() if any(matches(p, action) for p in counter.actions))
+    return tuple(item for item in counters.values() if any(matches(pattern, action) for pattern in item.actions))
 
 
 def key(counter: Counter, facts: Facts, slots: Mapping[str, int]) -> tuple[str, ...] | None:

@@ -256,33 +256,31 @@ def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
     sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
     people = evidence.Pseudonyms(
         subject=sealed.key_id,
-        actor=_pseudonym(world, "actor", request.actor.type, request.actor.id),
-        caller=_pseudonym(world, "caller", request.caller),
-        session=_pseudonym(world, "session", request.session) if request.session else "",
+        actor=world.pseudonym("actor", request.actor.type, request.actor.id),
+        caller=world.pseudonym("caller", request.caller),
+        session=world.pseudonym("session", request.session) if request.session else "",
     )
     members = evidence.body(judged.facts, judged.decision, answer, schema, people)
     gate = {"build": world.build, "tzdata": world.zones.version}
     return session.tx.append(Draft("decision", {**members, "gate": gate}, sealed))
 
 
-def _pseudonym(world: World, *parts: str) -> str:
-    return world.vault.blind(*parts).hex()[:32]
-
-
 def _put_grant(session: Session, judged: Judged, grant: Grant, entry: Entry) -> None:
     world, tx, facts = session.world, session.tx, judged.facts
-    schema = session.active.policies.schema
-    narrowed = msgspec.structs.replace(facts.request, arguments=grant.arguments)
+    digest = facts.request.digest
+    if grant.constraints:
+        narrowed = msgspec.structs.replace(facts.request, arguments=grant.arguments)
+        digest = intake.digest(narrowed, session.active.policies.schema)
     used = _reserve(session, judged, grant.id)
     binding = Binding(
-        action=world.vault.blind("action", intake.digest(narrowed, schema)),
+        action=world.vault.blind("action", digest),
         policy=judged.decision.policy_digest,
         obligations=tuple(item.type for item in grant.obligations),
         reviews=used,
     )
     proof = hashlib.sha256(grant.token.encode()).digest()
     tx.put_grant(GrantRow(grant.id, proof, entry.sequence, GrantState.LIVE, grant.expires_at, _encode(binding)))
-    for counter in usage.counted(schema.counters, grant.action):
+    for counter in session.active.counted(grant.action):
         whom = usage.key(counter, facts, session.active.slots) or ("",)
         key = world.vault.blind(USAGE, counter.path, *whom)
         spent = usage.amount(counter, grant.arguments)

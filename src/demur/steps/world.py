@@ -8,16 +8,21 @@ Clauses: S3.7, S5.2.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from demur.core import usage
 from demur.core.resolution import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from demur.core.policy.index import PolicySet
     from demur.core.review import Reviewer
+    from demur.core.schema import Counter
     from demur.core.terms import Timestamp
     from demur.ports import Clock, Observer, Sources, Store, Vault, Zones
 
@@ -44,6 +49,17 @@ class World:
     observer: Observer
     log: str
     build: str
+    pseudonym: Callable[..., str] = field(init=False)
+    """A stable name for whatever the parts name, meaningless without the log key; for records (S5.5)."""
+
+    def __post_init__(self) -> None:
+        blind = self.vault.blind
+        remembered = lru_cache(maxsize=MAX_PSEUDONYMS)(lambda *parts: blind(*parts).hex()[:32])
+        object.__setattr__(self, "pseudonym", remembered)
+
+
+MAX_PSEUDONYMS = 4_096
+"""Actors, callers and sessions that are remembered, since the same few come again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,12 @@ class Active:
     def digest(self) -> str:
         """The policy version."""
         return self.policies.digest
+
+    def counted(self, action: str) -> tuple[Counter, ...]:
+        """The counters that count a grant of this action."""
+        if not self.policies.schema.counters:
+            return ()
+        return usage.counted(self.policies.schema.counters, action)
 
 
 class Gap(msgspec.Struct, frozen=True):
