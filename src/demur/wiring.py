@@ -12,14 +12,14 @@ Clauses: S5.5, S11.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demur.adapters import policies as loading
 from demur.adapters.callables import CallableOpener, UnregisteredSource
 from demur.adapters.clock import SystemClock
-from demur.adapters.documents import read_file
+from demur.adapters.documents import read_file, read_folder
 from demur.adapters.documents import read_tests as _read_tests
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
@@ -30,6 +30,7 @@ from demur.adapters.static_tables import StaticOpener
 from demur.adapters.zones import TzdataZones
 from demur.core.policy.compiled import decode_compiled, encode_compiled
 from demur.core.policy.index import PolicySet
+from demur.core.policy.lint import lint
 from demur.core.policy.located import plain
 from demur.core.record import check_log
 from demur.errors import ConfigurationError, StoreError
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from demur.core.record import Sealed
     from demur.core.review import Review, ReviewState
     from demur.core.terms import Timestamp
+    from demur.errors import Problem
     from demur.ports import Clock, Head, Store, StoredRecord, Transaction, Vault, Zones
     from demur.steps.ruling import ReviewRequest
 
@@ -108,6 +110,16 @@ def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "lo
 def load_policies(folder: Path, *, cache: Path | None = None) -> Documents:
     """The policies in a folder, checked; raises `PolicyError` with every problem. `cache` is a gate's home."""
     return loading.load_folder(Path(folder), cache=cache / COMPILED if cache else None, zones=TzdataZones())
+
+
+def check_policies(folder: Path) -> tuple[Documents, tuple[Problem, ...]]:
+    """The policies in a folder with what is allowed in them but surely not meant; raises `PolicyError`."""
+    documents = load_policies(folder)
+    found = lint(documents, read_folder(Path(folder)))
+    files = {rule.file for rule in documents.rules}
+    # A finding about a declaration names its file as the folder does; rules name theirs as reached from here.
+    reached = (p if p.file in files else replace(p, file=str(Path(folder, p.file))) for p in found)
+    return documents, tuple(reached)
 
 
 def build_policies(documents: Documents) -> PolicySet:
