@@ -12,6 +12,8 @@ The `agentdojo` package (MIT) is imported when a suite is loaded, never before: 
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +54,7 @@ class _Replay:
 
 def load(name: str) -> Suite:
     """The suite of that name; raises `ConfigurationError` where AgentDojo is not installed or has no such suite."""
-    suites = _package("agentdojo.task_suite.load_suites").get_suites(VERSION)
-    if name not in suites:
-        raise ConfigurationError(f"expected a suite of AgentDojo, found `{name}`", hint=f"one of {', '.join(suites)}")
-    suite = suites[name]
+    suite = benchmark(name)
     clean = suite.load_and_inject_default_environment({})
     tasks = [_task(suite, task, clean) for task in suite.user_tasks.values()]
     attacks, unplayable = [], []
@@ -67,6 +66,14 @@ def load(name: str) -> Suite:
         attacks += [_attack(suite, task, injection, injected) for task in suite.user_tasks.values()]
     tools = tuple(tool.name for tool in suite.tools)
     return Suite(name, (*tasks, *attacks), tools, tuple(unplayable))
+
+
+def benchmark(name: str) -> Any:  # noqa: ANN401  (a package without types)
+    """AgentDojo's own object for the suite of that name; raises as `load` does."""
+    suites = _package("agentdojo.task_suite.load_suites").get_suites(VERSION)
+    if name not in suites:
+        raise ConfigurationError(f"expected a suite of AgentDojo, found `{name}`", hint=f"one of {', '.join(suites)}")
+    return suites[name]
 
 
 def half(*identifiers: str) -> Half:
@@ -117,10 +124,11 @@ def _functions() -> Any:  # noqa: ANN401
 
 
 def _package(module: str) -> Any:  # noqa: ANN401
-    import importlib  # noqa: PLC0415  (as late as what it imports)
-
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            # Libraries below it warn about their own code when they are first compiled.
+            warnings.simplefilter("ignore")
+            return importlib.import_module(module)
     except ImportError as error:
         raise ConfigurationError(
             "expected the package `agentdojo`, found none", hint="`make setup` installs it with the tests"
