@@ -6,10 +6,20 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bench.workload import ROLES, Request, Rule
+from bench import policies
+from bench.workload import ACTIONS, ROLES
+from demur.adapters.clock import SystemClock
+from demur.core import intake, resolution
+from demur.core.decision import decide
+from demur.core.intake import Caller
+from demur.core.terms import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from bench.workload import Request, Rule
+    from demur.core.decision import Decision
+    from demur.core.resolution import Facts
 
 
 class Engine(Protocol):
@@ -20,6 +30,28 @@ class Engine(Protocol):
     def ready(self, request: Request) -> Any: ...
     def ask(self, ready: Any) -> Any: ...
     def allows(self, answer: Any) -> bool: ...
+
+
+class Demur:
+    """The product: outcome, category, determining rules and missing facts, over a row of ready facts."""
+
+    name = "demur"
+
+    def __init__(self, rules: Sequence[Rule], *, actions: int = ACTIONS) -> None:
+        self.policies = policies.load(rules, actions=actions)
+        self._layout = resolution.Layout.of(self.policies.schema)
+        self._now = SystemClock().now()
+        self.policies.warm()
+
+    def ready(self, request: Request) -> Facts:
+        read = intake.read(policies.body(request), self.policies.schema, caller=Caller())
+        return resolution.fill(read, self._layout, {}, self._now)
+
+    def ask(self, ready: Facts) -> Decision:
+        return decide(ready, self.policies)
+
+    def allows(self, answer: Decision) -> bool:
+        return answer.outcome is Outcome.ALLOW
 
 
 class Naive:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 
+import msgspec
 import pytest
 
 from demur.core.decision import decide
 from demur.core.policy import index
 from demur.core.policy.document import Namespace
 from demur.core.policy.index import PolicySet
+from demur.core.schema import Action
 from demur.core.terms import Category, Effect, Outcome
-from tests.core.rulebook import ZONES, documents, facts, policy_set, rule
+from tests.core.rulebook import SCHEMA, ZONES, documents, facts, policy_set, rule
 
 
 def ids(found: tuple[object, ...]) -> list[str]:
@@ -137,6 +139,14 @@ def test_warming_makes_every_declared_bucket() -> None:
     assert set(rules._named) == {
         (action, kind) for action in ("pay", "refund", "plan", "read") for kind in ("invoice", "record")
     }
+
+
+def test_warming_reaches_actions_on_any_type_of_resource() -> None:
+    anything = msgspec.structs.replace(SCHEMA, actions={"pay": Action(name="pay")})
+    written = msgspec.structs.replace(documents(rule("a"), rule("b", resources=("x",))), schema=anything)
+    rules = PolicySet.build(written, ZONES)
+    rules.warm()
+    assert set(rules._named) == {("pay", None), ("pay", "x")}
 
 
 def test_a_thousand_limits_are_judged_at_below_and_above_each() -> None:

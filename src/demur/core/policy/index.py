@@ -126,8 +126,9 @@ class PolicySet:
 
     def warm(self) -> None:
         """Make the buckets of all declared actions now, so that no request waits for one."""
+        others = (*sorted(self._coverage.types.known), "")
         for name, action in self.schema.actions.items():
-            for resource_type in action.resource_types or sorted(self._coverage.types.known):
+            for resource_type in action.resource_types or others:
                 self.bucket(name, resource_type)
 
     def link(self, node: Node) -> Program:
