@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "allowed, or done",
     ExitCode.USAGE: "the command was not understood, or a setting is wrong",
-    ExitCode.INPUT: "the request or the expression is malformed",
+    ExitCode.INPUT: "the request is malformed, or the expression is wrong",
     ExitCode.DENY: "denied",
     ExitCode.DEFER: "deferred to a person",
     ExitCode.UNAVAILABLE: "no decision: the gate cannot decide or cannot record",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from demur.errors import Problem
+
+Item = TypeVar("Item")
+
 PATIENCE_SECONDS = 2.0
 """Work that takes longer shows its progress."""
+MAX_INPUT_BYTES = 1 << 20
+"""What is read of standard input; a request may hold 256 KiB, so more is refused by whoever reads it."""
 _JSON = "demur.json"
 
 
@@ -29,6 +35,9 @@ def _remember_json(context: typer.Context, value: bool) -> bool:
 JsonOption = Annotated[bool, typer.Option("--json", callback=_remember_json, help="Print JSON, one document per line.")]
 HomeOption = Annotated[Path, typer.Option("--home", metavar="DIR", help="The folder of the store.")]
 PoliciesOption = Annotated[Path, typer.Option("--policies", metavar="FOLDER", help="The folder of policy documents.")]
+FactsOption = Annotated[
+    Path | None, typer.Option("--facts", metavar="FILE", help="Facts by their paths, in YAML or JSON.")
+]
 
 
 def wants_json(context: typer.Context) -> bool:
@@ -65,15 +74,15 @@ def error_document(error: DemurError) -> dict[str, object]:
         case ConditionError():
             document |= {"line": error.line, "column": error.column, "expected": error.expected, "found": error.found}
         case PolicyError():
-            document |= {"message": "the policies did not load", "problems": problems(error)}
+            document |= {"message": "the policies did not load", "problems": problem_documents(error.problems)}
     return {name: value for name, value in document.items() if value != ""}
 
 
-def problems(error: PolicyError) -> list[dict[str, object]]:
-    """Every problem of a policy set, as JSON values."""
+def problem_documents(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    """Findings in policies, as JSON values."""
     import msgspec
 
-    return [msgspec.to_builtins(problem) for problem in error.problems]
+    return [msgspec.to_builtins(problem) for problem in problems]
 
 
 def show_error(error: DemurError, *, as_json: bool) -> None:
@@ -91,7 +100,7 @@ def read_mapping(path: Path | None) -> Mapping[str, object]:
     return {} if path is None else wiring.read_mapping(path)
 
 
-def watched(items: Iterable[object], label: str, total: int | None = None) -> Iterator[object]:
+def watched(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
     """The items themselves; on a terminal, work that takes longer than two seconds shows how far it is."""
     if not sys.stderr.isatty():
         yield from items
@@ -105,3 +114,18 @@ def watched(items: Iterable[object], label: str, total: int | None = None) -> It
         for item in items:
             yield item
             bar.update(task, advance=1, visible=time.monotonic() - started > PATIENCE_SECONDS)
+
+
+def compact(value: object) -> str:
+    """A JSON value on one line, for people."""
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
+
+
+def show_pairs(pairs: Mapping[str, str]) -> None:
+    """Names and their values, one under the other; what is empty is left out."""
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        if value:
+            typer.echo(f"{name:<{width}}  {value}")

@@ -1,0 +1,154 @@
+"""`demur review`: what waits for a person, and the person's ruling on it.
+
+A ruling takes the reviewer's own credential, from a file or a hidden prompt. It is never taken from the environment or
+a setting: those are what an agent with a shell inherits (S7.4).
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from demur.cli import terminal
+from demur.cli.terminal import HomeOption, JsonOption
+from demur.errors import ConfigurationError, RulingError
+
+if TYPE_CHECKING:
+    from demur.core.review import Review, ReviewState
+    from demur.steps.ruling import ReviewRequest
+
+app = typer.Typer(help="Rule on deferred actions.", no_args_is_help=True, rich_markup_mode=None)
+
+ReviewArgument = Annotated[str, typer.Argument(metavar="REVIEW", help="The id of the review.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, in a sentence; the auditor will read it.")]
+CredentialOption = Annotated[
+    Path | None,
+    typer.Option("--credential-file", metavar="FILE", help="Holds the credential; default: a hidden prompt."),
+]
+MAX_CREDENTIAL_BYTES = 4_096
+
+
+@app.command("list")
+def list_(
+    home: HomeOption,
+    every: Annotated[bool, typer.Option("--all", help="Those that are decided, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List what waits for a person, the earliest deadline first. Reads only, also while a gate runs."""
+    from demur import wiring
+    from demur.core.review import ReviewState
+
+    states = tuple(ReviewState) if every else (ReviewState.PENDING,)
+    with closing(wiring.open_reader(home)) as reader:
+        now = reader.now()
+        found = [(review, review.state_at(now)) for review in reader.reviews(states)]
+    listed = [_listed(review, state) for review, state in found if state in states]
+    if as_json:
+        for line in listed:
+            terminal.write_json(line)
+    else:
+        _show_list(listed)
+
+
+@app.command()
+def show(home: HomeOption, review_id: ReviewArgument, as_json: JsonOption = False) -> None:
+    """Show one deferred action: what is asked, why it was deferred, who must decide until when."""
+    from demur import wiring
+
+    with closing(wiring.open_reader(home)) as reader:
+        request = reader.review(review_id)
+    if request is None:
+        message = f"there is no review `{review_id[:64]}`"
+        raise RulingError(message, hint="`demur review list` shows those that wait")
+    if as_json:
+        terminal.write_json(request.to_dict())
+    else:
+        _show_request(request)
+
+
+@app.command()
+def approve(
+    home: HomeOption,
+    review_id: ReviewArgument,
+    reason: ReasonOption,
+    credential_file: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a deferred action. When it is asked for again it is judged again, and then allowed once."""
+    _rule(home, review_id, "approve", reason, credential_file, as_json=as_json)
+
+
+@app.command()
+def reject(
+    home: HomeOption,
+    review_id: ReviewArgument,
+    reason: ReasonOption,
+    credential_file: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reject a deferred action; it stays refused."""
+    _rule(home, review_id, "reject", reason, credential_file, as_json=as_json)
+
+
+def _rule(home: Path, review_id: str, verdict: str, reason: str, credential: Path | None, *, as_json: bool) -> None:
+    from demur import wiring
+
+    secret = _read_credential(credential)
+    with wiring.open_desk(home).gate as gate:
+        after = gate.rule(review_id, verdict=verdict, reason=reason, credential=secret)
+    if as_json:
+        terminal.write_json(_listed(after, after.state))
+    else:
+        typer.echo(f"{after.state.value}: {after.id}")
+
+
+def _read_credential(file: Path | None) -> str:
+    if file is None:
+        return str(typer.prompt("credential", hide_input=True, err=True))
+    try:
+        with file.open("rb") as source:
+            raw = source.read(MAX_CREDENTIAL_BYTES + 1)
+    except OSError as error:
+        message = f"the credential in `{file}` cannot be read: {error.strerror}"
+        raise ConfigurationError(message) from error
+    text = raw.decode("utf-8", "replace").strip()
+    if not text or len(raw) > MAX_CREDENTIAL_BYTES:
+        raise ConfigurationError(f"expected one credential in `{file}`, found {'nothing' if not text else 'more'}")
+    return text
+
+
+def _listed(review: Review, state: ReviewState) -> dict[str, object]:
+    return {
+        "review_id": review.id,
+        "status": state.value,
+        "risk": review.risk,
+        "opened_at": str(review.opened_at),
+        "deadline": str(review.deadline),
+        "timeout_action": "deny",
+        "needed": [{"role": panel.role, "quorum": panel.quorum, "policy": panel.rule} for panel in review.panels],
+        "rulings": [{"verdict": ruling.verdict.value, "at": str(ruling.at)} for ruling in review.rulings],
+    }
+
+
+def _show_list(listed: list[dict[str, object]]) -> None:
+    if not listed:
+        typer.echo("nothing waits for a person")
+    for line in listed:
+        typer.echo(f"{line['review_id']}  {line['status']}  risk {line['risk']}  until {line['deadline']}")
+
+
+def _show_request(request: ReviewRequest) -> None:
+    told = request.to_dict()
+    lines = {
+        "review": f"{request.review.id} ({request.state.value})",
+        "asked for": terminal.compact(told["action_intent"]),
+        "why deferred": str(told["why_deferred"]),
+        "risk": request.review.risk,
+        "needs": ", ".join(f"{panel.quorum} x {panel.role} ({panel.rule})" for panel in request.review.panels),
+        "until": f"{request.review.deadline}, then it is denied",
+        "record": request.audit_id,
+    }
+    terminal.show_pairs(lines)
