@@ -49,7 +49,7 @@ bench: $(VENV)/.dev ## Speed beside that of peers, in one run
 eval: $(VENV)/.dev ## Real tool calls of agents, and attacks on them, through the gate
 	$(BIN)/python examples/agentdojo
 
-docs: $(VENV)/.dev ## Renew the generated documents (docs/cli.md, the JSON Schema) and run the examples in all documents
+docs: $(VENV)/.dev ## Renew docs/cli.md, and run the examples in all documents
 	$(BIN)/python tests/docs/generate.py
 	$(BIN)/pytest -q tests/docs
 

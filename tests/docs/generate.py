@@ -1,4 +1,4 @@
-"""Writes the documents that are generated: `docs/cli.md` from the commands' own help, and the JSON Schema of policies.
+"""Writes the document that is generated: `docs/cli.md`, from the commands' own help.
 
 Run by `make docs`; `test_generated.py` compares.
 """
@@ -14,7 +14,6 @@ from demur.cli.main import WIDTH, app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 COMMANDS = DOCS / "cli.md"
-SCHEMA = DOCS / "policy.schema.json"
 INTRODUCTION = """# The command `demur`
 
 Generated from the commands' own `--help` by `make docs`; a test compares the two. With `--json` every command prints
@@ -51,4 +50,3 @@ def commands() -> str:
 
 if __name__ == "__main__":
     COMMANDS.write_text(commands(), encoding="utf-8")
-    SCHEMA.write_text(printed("schema"), encoding="utf-8")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import typer
 
 
 def schema() -> None:
     """Print the JSON Schema of policy documents, for completion and checks in editors."""
-    from demur import wiring
-
-    typer.echo(wiring.policy_schema())
+    typer.echo((files("demur.core.policy") / "policy.schema.json").read_text(encoding="utf-8").rstrip())
