@@ -1,0 +1,185 @@
+"""SQLite against the store in memory: the same works, in the same groups, with restarts, end in the same state."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from demur.adapters.memory import MemoryStore
+from demur.adapters.sqlite import SqliteReader, SqliteStore
+from demur.core.ledger import chain
+from demur.ports import SpendRow, Usage
+from tests.stores import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from demur.core.terms import Timestamp
+    from demur.ports import Transaction
+
+WAIT = 20
+NAMES = st.sampled_from(["a", "b", "c"])
+STATES = st.sampled_from(["pending", "approved", "denied"])
+SECONDS = st.integers(min_value=0, max_value=6)
+
+Step = tuple[str, tuple[Any, ...]]
+STEPS: st.SearchStrategy[Step] = st.one_of(
+    st.tuples(st.just("append"), st.tuples(st.integers(0, 9), st.booleans())),
+    st.tuples(st.just("request"), st.tuples(NAMES, st.integers(0, 9))),
+    st.tuples(st.just("grant"), st.tuples(NAMES, STATES)),
+    st.tuples(st.just("review"), st.tuples(NAMES, STATES, SECONDS, st.integers(0, 3), NAMES)),
+    st.tuples(st.just("spend"), st.tuples(NAMES, NAMES, st.integers(-5, 5), SECONDS, SECONDS)),
+    st.tuples(st.just("settle"), st.tuples(NAMES)),
+    st.tuples(st.just("release"), st.tuples(NAMES)),
+    st.tuples(st.just("meta"), st.tuples(NAMES, st.binary(max_size=3))),
+    st.tuples(st.just("blob"), st.tuples(NAMES, st.binary(max_size=3))),
+)
+WORKS = st.tuples(st.lists(STEPS, max_size=4), st.booleans())
+
+
+class GivenUpError(Exception):
+    """Ends a work that is to be discarded."""
+
+
+class Model(RuleBasedStateMachine):
+    """Applies the same groups to both stores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "ledger.db"
+        self.clock = rows.clock()
+        self.memory = MemoryStore("demo", self.clock)
+        self.sqlite = SqliteStore(self.path, "demo", self.clock)
+        self.spent: dict[tuple[str, int, str], SpendRow] = {}
+
+    def teardown(self) -> None:
+        self.memory.close()
+        self.sqlite.close()
+        self.folder.cleanup()
+
+    @rule(works=st.lists(WORKS, min_size=1, max_size=5))
+    def run_group(self, works: list[tuple[list[Step], bool]]) -> None:
+        answers = []
+        for store in (self.memory, self.sqlite):
+            futures = [store.submit(work(steps, is_kept=is_kept)) for steps, is_kept in works]
+            answers.append([answer(future) for future in futures])
+        assert answers[0] == answers[1]
+        for steps, is_kept in works:
+            self.count(steps if is_kept else [])
+
+    @rule(seconds=SECONDS)
+    def pass_time(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def restart(self) -> None:
+        self.sqlite.close()
+        self.sqlite = SqliteStore(self.path, "demo", self.clock)
+        assert self.sqlite.was_clean
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        whole = [store.read(everything) for store in (self.memory, self.sqlite)]
+        assert whole[0] == whole[1]
+        assert self.memory.submit(everything).result(WAIT) == whole[0] == self.sqlite.submit(everything).result(WAIT)
+        assert list(self.memory.records()) == list(self.sqlite.records())
+        reader = SqliteReader(self.path, clock=self.clock)
+        assert reader.read(everything) == whole[0]
+        reader.close()
+        chain.check(self.sqlite.records(), log="demo")
+
+    @invariant()
+    def counters_say_what_the_definition_says(self) -> None:
+        now = self.clock.now()
+        for key in "abc":
+            for since in (rows.at(0), rows.at(3)):
+                counted = [
+                    row
+                    for row in self.spent.values()
+                    if row.key == key.encode() and row.at >= since and row.expires_at > now
+                ]
+                expected = Usage(len(counted), sum(row.amount for row in counted))
+                assert expected == self.sqlite.submit(usage(key, since)).result(WAIT)
+
+    def count(self, steps: list[Step]) -> None:
+        """The definition of S4.1, written a second time."""
+        now = self.clock.now()
+        for name, values in steps:
+            if name == "spend":
+                row = spending(*values)
+                self.spent[values[1], row.at.nanos, row.grant_id] = row
+            for place, row in list(self.spent.items()):
+                if name == "release" and row.grant_id == values[0]:
+                    del self.spent[place]
+                elif name == "settle" and row.grant_id == values[0] and row.expires_at > now:
+                    self.spent[place] = rows.spend(
+                        row.grant_id,
+                        amount=row.amount,
+                        when=(row.at.nanos - rows.START.nanos) / 1e9,
+                        expires=1e9,
+                        key=row.key.decode(),
+                    )
+
+
+def spending(grant_id: str, key: str, amount: int, when: int, expires: int) -> SpendRow:
+    return rows.spend(grant_id, amount=amount, when=when, expires=expires, key=key)
+
+
+def work(steps: list[Step], *, is_kept: bool) -> Callable[[Transaction], object]:
+    def run(tx: Transaction) -> object:
+        for name, values in steps:
+            apply(tx, name, values)
+        if not is_kept:
+            raise GivenUpError
+        return everything(tx)
+
+    return run
+
+
+def apply(tx: Transaction, name: str, values: tuple[Any, ...]) -> None:
+    calls: dict[str, Callable[..., object]] = {
+        "append": lambda number, sealed: tx.append(rows.draft(number, is_sealed=sealed)),
+        "request": lambda *v: tx.put_request(rows.request(*v)),
+        "grant": lambda *v: tx.put_grant(rows.grant(*v)),
+        "review": lambda name, state, due, n, m: tx.put_review(
+            rows.review(name, state=state, deadline=due, sequence=n, match=m)
+        ),
+        "spend": lambda *v: tx.spend(spending(*v)),
+        "settle": tx.settle,
+        "release": tx.release,
+        "meta": tx.put_meta,
+        "blob": tx.put_blob,
+    }
+    calls[name](*values)
+
+
+def usage(key: str, since: Timestamp) -> Callable[[Transaction], Usage]:
+    return lambda tx: tx.usage("refunds", key.encode(), since)
+
+
+def answer(future: Any) -> object:
+    error = future.exception(WAIT)
+    return type(error) if error else future.result()
+
+
+def everything(tx: Transaction) -> tuple[object, ...]:
+    """All that can be asked."""
+    names = ("a", "b", "c")
+    return (
+        tx.head,
+        [(tx.find_record(n), tx.find_sealed(n)) for n in range(tx.head.size + 1)],
+        [(tx.find_request(n.encode()), tx.find_grant(n), tx.find_review(n)) for n in names],
+        [(tx.find_meta(n), tx.find_blob(n), tx.matching_reviews(n.encode())) for n in names],
+        [tx.list_reviews(states=("pending", "denied"), limit=n) for n in (1, 2, 5)],
+        [tx.usage("refunds", n.encode(), rows.at(since)) for n in names for since in (2, 0, 4)],
+    )
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=settings().max_examples, stateful_step_count=12, deadline=None)
