@@ -6,7 +6,8 @@
     ok: 3 rules                          what it prints, both streams in order
     [exit 13]                            how it ends; left out for 0
 
-In expected output `[..]` stands for any text within a line, and a line `...` for any number of lines.
+In expected output `[..]` stands for any text within a line, and a line `...` for any number of lines. A time (RFC 3339)
+stands for any time, and an id or hash (16, 32 or 64 hex digits) for any other of that length.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 TIMEOUT_SECONDS = 120
+TOLERATED = re.compile(
+    r"(?P<text>\[\.\.\])|(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<hex>\b(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{16})\b)"
+)
 
 
 @dataclass
@@ -79,11 +83,17 @@ def run(steps: Iterable[Step], folder: Path) -> Iterator[tuple[Step, str, int]]:
 
 
 def pattern(expected: list[str]) -> re.Pattern[str]:
-    lines = [
-        r"(?:.*\n)*?" if line == "..." else ".*".join(re.escape(part) for part in line.split("[..]")) + r" *\n"
-        for line in expected
-    ]
-    return re.compile("".join(lines))
+    return re.compile("".join(r"(?:.*\n)*?" if line == "..." else like(line) + r" *\n" for line in expected))
+
+
+def like(line: str) -> str:
+    """A pattern for the line, in which what differs from run to run is left open."""
+    found, end = "", 0
+    for match in TOLERATED.finditer(line):
+        opened = {"text": ".*", "time": r"\d{4}-\d\d-\d\dT[\d:.]+Z", "hex": f"[0-9a-f]{{{len(match[0])}}}"}
+        found += re.escape(line[end : match.start()]) + opened[str(match.lastgroup)]
+        end = match.end()
+    return found + re.escape(line[end:])
 
 
 def printed(output: str) -> str:
