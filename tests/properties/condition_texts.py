@@ -108,7 +108,8 @@ class Writer:
         rng = self.rng
         if type_.startswith("list<"):
             inner = type_[5:-1]
-            return "[" + ", ".join(self.literal(inner) for _ in range(rng.randint(0, 3))) + "]"
+            # `[]` has no type of its own, and the two implementations name the type of what is made of it differently.
+            return "[" + ", ".join(self.literal(inner) for _ in range(rng.randint(1, 3))) + "]"
         match type_:
             case "bool":
                 return rng.choice(["true", "false"])
@@ -133,6 +134,8 @@ class Writer:
 
     def equality(self, depth: int) -> str:
         type_ = self.rng.choice([*SCALARS, *LISTS, "map<string, int>"])
+        if type_ in LISTS and self.rng.random() < 0.2:
+            return f"({self.write(type_, depth)} != [])"
         return f"({self.write(type_, depth)} {self.rng.choice(['==', '!='])} {self.write(type_, depth)})"
 
     def logic(self, depth: int) -> str:
@@ -278,7 +281,7 @@ class Writer:
                 keep = self.within(variable, source[5:-1], "bool", depth)
                 return f"{target}.map({variable}, {keep}, {self.within(variable, source[5:-1], inner, depth)})"
             case _:
-                return "[" + ", ".join(self.write(inner, depth) for _ in range(self.rng.randint(0, 3))) + "]"
+                return "[" + ", ".join(self.write(inner, depth) for _ in range(self.rng.randint(1, 3))) + "]"
 
     def bracketed(self, type_: str, depth: int) -> str:
         text = self.write(type_, depth)

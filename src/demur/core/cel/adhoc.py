@@ -87,10 +87,12 @@ def _infer(value: object, name: str, depth: int) -> Type:
     if depth == 0:
         raise _unfit(name, f"at most {MAX_VALUE_DEPTH} levels of nesting", "more")
     if isinstance(value, Mapping):
+        if not all(isinstance(key, str | int) for key in value):
+            raise _unfit(name, "keys that are text, int or bool", "another key")
         keys = lattice.join_all([_infer(key, name, 0) for key in value])
         items = lattice.join_all([_infer(item, name, depth - 1) for item in value.values()])
         return lattice.map_of(keys or lattice.DYN, items or lattice.DYN)
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         items = lattice.join_all([_infer(item, name, depth - 1) for item in value])
         return lattice.list_of(items or lattice.DYN)
     raise _unfit(name, "a value of JSON", "something else")

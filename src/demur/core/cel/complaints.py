@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from demur.core.schema import Type
 
 _LONGEST_GUESS = 80
-_GUESSES = 2_000
+_GUESSES = 500
 _NUMBERS = frozenset({Kind.INT, Kind.DOUBLE})
 
 
@@ -24,7 +24,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names what is spelt most alike, or nothing."""
     if len(name) > _LONGEST_GUESS:
         return ""
-    candidates = [other for other in known if abs(len(other) - len(name)) <= len(name) // 2 + 1][:_GUESSES]
+    candidates = sorted(known, key=lambda other: abs(len(other) - len(name)))[:_GUESSES]
     found = difflib.get_close_matches(name, candidates, n=2, cutoff=0.7)
     return "did you mean " + " or ".join(f"`{other}`" for other in found) + "?" if found else ""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MISSING = object()
 """Stands for a key that is not there."""
 
+_STEPS_PER_MEMBER = 4
 _NUMBERS = frozenset({Kind.INT, Kind.DOUBLE})
 
 
@@ -117,7 +118,7 @@ def _extent(value: object, _: object) -> int:
             pending.extend(part.values())
         elif isinstance(part, Sequence) and not isinstance(part, str):
             pending.extend(part)
-    return count
+    return count * _STEPS_PER_MEMBER
 
 
 def _extent_of_members(_: object, members: object) -> int:

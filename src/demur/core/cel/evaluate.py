@@ -195,6 +195,8 @@ class _Linker:
 
     def call(self, node: Call) -> Closure:
         short = shortcuts.comparison(node, constant) or shortcuts.membership(node, constant)
+        if short is None and not self.metered:
+            short = shortcuts.holding(node, constant)
         if short is not None:
             return short
         if node.op == "matches" and isinstance(node.args[1], Const):

@@ -80,7 +80,7 @@ def comparison(node: Call, constant: Callable[[Const], Value]) -> Closure | None
 
 
 def membership(node: Call, constant: Callable[[Const], Value]) -> Closure | None:
-    """`fact in [constants]` or `constant in fact`; None for anything else."""
+    """`fact in [constants]`; None for anything else."""
     if node.op != "@in":
         return None
     item, members = node.args
@@ -89,6 +89,14 @@ def membership(node: Call, constant: Callable[[Const], Value]) -> Closure | None
         if len(constants) == len(members.items):
             known = frozenset(constant(part) for part in constants)
             return _in_constants(item.slot, known, *_missing(item.path))
+    return None
+
+
+def holding(node: Call, constant: Callable[[Const], Value]) -> Closure | None:
+    """`constant in fact`, which takes time in proportion to the fact; None for anything else."""
+    if node.op != "@in":
+        return None
+    item, members = node.args
     if isinstance(item, Const) and isinstance(members, FactRef) and members.type.kind is Kind.LIST:
         element = members.type.element
         if element is not None and element.kind is item.type.kind and element.kind in SEARCHED:

@@ -27,7 +27,8 @@ MAX_PATTERN_MEMORY = 1 << 20
 CHARACTERS_PER_STEP = 64
 """Text is charged by the piece: one step of the cost budget buys this many characters of a plain search or copy."""
 _UNSEEN_PATTERN_STEPS = 2_000
-"""What it is worth to compile a pattern that is not written out."""
+"""What it is worth to compile a pattern that is not written out, within the memory below."""
+_UNSEEN_PATTERN_MEMORY = 1 << 18
 
 
 class Pattern(Protocol):
@@ -38,13 +39,13 @@ class Pattern(Protocol):
     def search(self, text: bytes) -> object: ...
 
 
-def compile_pattern(pattern: str) -> Pattern:
+def compile_pattern(pattern: str, max_memory: int = MAX_PATTERN_MEMORY) -> Pattern:
     """The compiled pattern; raises `ValueError` saying what is wrong with it."""
     if len(pattern) > MAX_PATTERN:
         message = f"a regular expression has at most {MAX_PATTERN} characters, found {len(pattern)}"
         raise ValueError(message)
     options = re2.Options()
-    options.max_mem = MAX_PATTERN_MEMORY
+    options.max_mem = max_memory
     options.log_errors = False
     options.never_capture = True
     try:
@@ -76,7 +77,7 @@ def _bytes(text: str) -> bytes:
 
 def _matches(text: str, pattern: str) -> bool | Fault:
     try:
-        compiled = compile_pattern(pattern)
+        compiled = compile_pattern(pattern, _UNSEEN_PATTERN_MEMORY)
     except ValueError as error:
         return Fault(str(error))
     return is_found(compiled, text)
