@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from demur.adapters.callables import Registered
+    from demur.adapters.sources import Opener
     from demur.core.policy.document import Documents
     from demur.core.policy.located import SourceDocument
     from demur.core.record import Sealed
@@ -158,13 +159,14 @@ def open_declared_sources(
     documents: Documents, folder: Path, sources: Mapping[str, Registered] | None = None, *, must_exist: bool = True
 ) -> DeclaredSources:
     """The sources that the schema declares. With `must_exist` a `python` source without a callable is an error."""
-    from demur.adapters.detection import ContentOpener  # noqa: PLC0415  (the detector's libraries load on first use)
-
-    openers = {
+    openers: dict[str, Opener] = {
         "static": StaticOpener(Path(folder)),
         "python": CallableOpener(sources or {}, must_exist=must_exist),
-        "content": ContentOpener(),
     }
+    if any(source.kind == "content" for source in documents.schema.sources.values()):
+        from demur.adapters.detection import ContentOpener  # noqa: PLC0415  (its libraries load only where asked for)
+
+        openers["content"] = ContentOpener()
     return open_sources(documents.schema, openers)
 
 
