@@ -104,6 +104,7 @@ def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "lo
     raw = loading.compile_in_child(policies or parts.settings.policies, cache=cache)
     documents = decode_compiled(raw)
     active = _active(documents, parts.settings, parts.world.zones, folder=policies)
+    active.policies.warm()  # while the others still decide, so that no request waits for an index
     parts.gate.activate(active, raw, by=by)
     return documents.digest
 
