@@ -95,8 +95,8 @@ class _Builder:
             self.note(event.start_mark, "expected YAML 1.2 without directives, found a directive", "remove the line")
 
     def alias(self, event: _Event) -> None:
-        hint = "write the value out" if len(event.anchor) > 1 else "quote the text"
-        self.note(event.start_mark, f"aliases are refused, found `*{event.anchor}`", f"{hint}; `*` begins an alias")
+        hint = "quote the text, or write the value out: `*` begins an alias"
+        self.note(event.start_mark, f"aliases are refused, found `*{event.anchor}`", hint)
         self.place(Scalar(None, event.start_mark.line + 1, event.start_mark.column + 1))
 
     def plainly(self, event: _Event) -> None:

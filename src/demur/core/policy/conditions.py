@@ -140,8 +140,11 @@ class Conditions:
             ]
             message = f"expected an argument of an action that the rule covers, found `{path}`"
             hint = f"it is an argument of {quoted(owners[:3])}"
+        elif path:
+            message = f"expected a declared fact, found `{path}`"
         elif error.expected and error.expected not in message:
-            message = f"{message}: expected {error.expected}, found {error.found or 'something else'}"
+            found = f", found {error.found}" if error.found and error.found not in message else ""
+            message = f"{message}: expected {error.expected}{found}"
         self.report.add(Problem(file, *_place(condition, error.line, error.column), message, hint, "condition"))
 
     def _check_guards(

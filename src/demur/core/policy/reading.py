@@ -105,12 +105,16 @@ class Keys:
             if entry.key in known:
                 self.values[entry.key] = entry.value
             else:
-                report.note(
-                    file, entry, f"unknown key `{shorten(entry.key)}` in {what}", report.guess(entry.key, known)
-                )
+                message = f"unknown key `{shorten(entry.key)}` in {what}"
+                report.note(file, entry, message, self._why_unknown(entry, known))
         missing = [key for key in needs if key not in self.values]
         if missing:
             report.note(file, node, f"expected {quoted(missing)} in {what}, found no such key", code="missing-key")
+
+    def _why_unknown(self, entry: Entry, known: Collection[str]) -> str:
+        if " " in entry.key and isinstance(entry.value, Scalar) and entry.value.value is None:
+            return "a comma in braces begins another key; quote the text, if it belongs to the one before"
+        return self.report.guess(entry.key, known)
 
     def note(self, key: str, message: str, hint: str = "") -> None:
         """Note a problem at the value of a key, or at the table where the key is missing."""
