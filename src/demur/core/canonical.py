@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -71,7 +71,7 @@ def _text(value: object) -> str:
             return _number(value)
         case Mapping():
             return _object(value)
-        case Sequence():
+        case list() | tuple():
             return "[" + ",".join(map(_text, value)) + "]"
         case _:
             message = f"`{type(value).__name__}` has no canonical form; expected what JSON can say"

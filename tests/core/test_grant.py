@@ -1,0 +1,105 @@
+"""Narrowing, and why a grant may not be redeemed (S3.5, S6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from demur.core import grant
+from demur.core.grant import Binding, GrantState
+from demur.core.policy.document import Narrowing
+from demur.core.terms import Timestamp
+
+NOW = Timestamp(10**18)
+BINDING = Binding(action=b"a", policy="sha256:p")
+
+
+@pytest.mark.parametrize(
+    ("asked", "narrowing", "granted"),
+    [
+        ({"rows": 500}, Narrowing(argument="rows", at_most=100), {"rows": 100}),
+        ({"rows": 50}, Narrowing(argument="rows", at_most=100), {"rows": 50}),
+        ({"rows": 100}, Narrowing(argument="rows", at_most=100), {"rows": 100}),
+        ({}, Narrowing(argument="rows", at_most=100), {"rows": 100}),
+        ({"rows": 5}, Narrowing(argument="rows", at_least=10), {"rows": 10}),
+        ({"rows": 15}, Narrowing(argument="rows", at_least=10), {"rows": 15}),
+        ({"mode": "rw"}, Narrowing(argument="mode", set="ro"), {"mode": "ro"}),
+        ({"mode": "rw", "x": 1}, Narrowing(argument="mode", set="ro"), {"mode": "ro", "x": 1}),
+        ({"rows": True}, Narrowing(argument="rows", at_most=100), {"rows": 100}),
+        ({"rows": 500}, Narrowing(argument="rows", at_most=100, at_least=10), {"rows": 100}),
+        ({"rows": 5}, Narrowing(argument="rows", at_most=100, at_least=10), {"rows": 10}),
+        ({}, Narrowing(argument="rows", at_least=10), {"rows": 10}),
+    ],
+)
+def test_an_argument_is_narrowed(asked: dict[str, object], narrowing: Narrowing, granted: dict[str, object]) -> None:
+    assert grant.narrow(asked, [narrowing]) == granted  # type: ignore[arg-type]  # plain values
+
+
+def test_what_was_asked_is_left_as_it_was() -> None:
+    asked: dict[str, object] = {"rows": 500}
+    grant.narrow(asked, [Narrowing(argument="rows", at_most=1)])  # type: ignore[arg-type]  # plain values
+    assert asked == {"rows": 500}
+
+
+def code(state: GrantState = GrantState.LIVE, *, left: int = 1, action: bytes = b"a", policy: str = "sha256:p") -> str:
+    found = grant.object_to(state, Timestamp(NOW.nanos + left), BINDING, now=NOW, action=action, policy=policy)
+    return found.code if found else ""
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (code(), ""),
+        (code(GrantState.REVOKED), "grant_revoked"),
+        (code(GrantState.REDEEMED), "grant_used"),
+        (code(GrantState.COMPLETED), "grant_used"),
+        (code(GrantState.FAILED), "grant_used"),
+        (code(GrantState.UNKNOWN), "grant_used"),
+        (code(left=0), "grant_expired"),
+        (code(left=-1), "grant_expired"),
+        (code(policy="sha256:q"), "policy_changed"),
+        (code(action=b"b"), "action_differs"),
+        (code(GrantState.REVOKED, left=-1, action=b"b"), "grant_revoked"),
+    ],
+)
+def test_a_grant_is_redeemed_only_live_in_time_under_its_policies_for_its_action(found: str, expected: str) -> None:
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("required", "understood", "is_allowed"),
+    [((), (), True), (("log",), ("log", "mail"), True), (("log",), (), False), (("log", "mail"), ("log",), False), (("log",), None, False)],
+)
+def test_every_obligation_must_be_understood(required: tuple[str, ...], understood: tuple[str, ...] | None, *, is_allowed: bool) -> None:
+    assert (grant.object_to_obligations(required, understood) is None) is is_allowed
+
+
+def test_an_unknown_obligation_is_named() -> None:
+    found = grant.object_to_obligations(("b", "a"), ())
+    assert found is not None
+    assert found.explanation == "the executor does not understand the obligations `a`, `b`"
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (GrantState.LIVE, "grant_not_redeemed"),
+        (GrantState.REVOKED, "grant_not_redeemed"),
+        (GrantState.REDEEMED, ""),
+        (GrantState.COMPLETED, "grant_completed"),
+        (GrantState.FAILED, "grant_completed"),
+        (GrantState.UNKNOWN, "grant_completed"),
+    ],
+)
+def test_an_execution_is_completed_once_and_after_redemption(state: GrantState, expected: str) -> None:
+    found = grant.object_to_completion(state)
+    assert (found.code if found else "") == expected
+
+
+def test_used_up_is_final_and_expired_can_be_asked_again() -> None:
+    used = grant.object_to(GrantState.REDEEMED, NOW, BINDING, now=NOW, action=b"a", policy="sha256:p")
+    late = grant.object_to(GrantState.LIVE, NOW, BINDING, now=NOW, action=b"a", policy="sha256:p")
+    assert used is not None
+    assert late is not None
+    assert (used.disposition, late.disposition) == ("never_retry", "retry_after")
+    assert (used.category, late.category) == ("state_conflict", "temporal")
+    assert grant.unknown_grant().category == "scope_exceeded"
