@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)*|[.,:;!?()]")
 _ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _AMOUNT = re.compile(r"(?<![\w.,-])[$€£]?\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\w%-]|[.,]\d)")
 _PERCENT = re.compile(r"(?<![\w.,])(\d+(?:\.\d+)?)\s?(?:%|percent\b|per cent\b)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
@@ -48,18 +48,22 @@ _SUBJECTS = _vocabulary("i he she they it who which we")
 _MODALS = _vocabulary("can could may might shall should must would will")
 _ADVERB = re.compile(r"\w+ly|often|always|never|already|still|ever|once")
 _NEGATIONS = frozenset(("not", "don't", "don\u2019t", "never", "without", "cannot", "can't", "dont"))
-_LIGHT_VERBS = (
-    r"\b(?:make|do|issue|initiate|execute|perform|arrange|place|put|need|want|have|get|set\s+up|give|send)\s+"
-    r"(?:(?:me|us|them|him|her|a|an|the|my|our|another|one|some)\s+)*((?:\w+\s+)?\w+)"
+_NO_OBJECTS = _NEGATIONS | _SUBJECTS
+_LIGHT = re.compile(
+    r"\b(?=(?:make|do|issue|initiate|execute|perform|arrange|place|put|need|want|have|get|set\s+up|give|send)\s+"
+    r"(?:(?:me|us|them|him|her|a|an|the|my|our|another|one|some)\s+)*((?:\w+\s+)?\w+))",
+    re.IGNORECASE,
 )
-_LIGHT = re.compile(_LIGHT_VERBS, re.IGNORECASE)
+"""A light verb and its object, "make a transfer"; a lookahead, since "need to make a transfer" holds two."""
+_REACH = 8
+"""How many words back the grammar of a request is looked for."""
 
 _DELEGATION = re.compile(
     r"\b(?:follow|do|perform|carry\s+out|execute|complete|handle|act\s+on|apply|take\s+care\s+of|work\s+through)\b"
     r"(?P<between>[^.?!]{0,60}?)\b(?:instructions?|actions?|tasks?|steps|to-?dos?|requests?|directions|things)\b"
     r"|\baccordingly\b"
     r"|\bas\s+(?:described|instructed|requested|stated|specified|indicated|explained|asked)\b"
-    r"|\b(?:what|whatever|everything)\s+(?:\w+\s+){1,3}?(?:says?|asks?|tells?|wants?|requests?)\b",
+    r"|\b(?:whatever|everything|(?:do|follow|handle)\s+what)\s+(?:\w+\s+){1,3}?(?:says?|asks?|tells?|wants?|requests?)\b",
     re.IGNORECASE,
 )
 
@@ -85,14 +89,15 @@ def requests(text: str) -> list[str]:
     """
     tokens = [token.casefold() for token in _TOKEN.findall(text)]
     asked = [token for index, token in enumerate(tokens) if _is_asked(tokens, index)]
-    asked += [word for match in _LIGHT.finditer(text) for word in match[1].casefold().split()]
+    phrases = [match[1].casefold().split() for match in _LIGHT.finditer(text)]
+    asked += [word for phrase in phrases if not _NO_OBJECTS.intersection(phrase) for word in phrase]
     return list(dict.fromkeys(asked))
 
 
 def _is_asked(tokens: list[str], index: int) -> bool:
     if not tokens[index][0].isalpha():
         return False
-    before = tokens[:index]
+    before = tokens[max(0, index - _REACH) : index]
     while before and _ADVERB.fullmatch(before[-1]) and before[-1] not in _NEGATIONS:
         before = before[:-1]
     if not before:
