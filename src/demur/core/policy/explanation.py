@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import cel
-from demur.core.policy import needs
 from demur.core.policy.document import Clause, Condition, Rule
 from demur.core.schema import BUILT_IN
 from demur.core.terms import State, Timestamp
@@ -120,9 +119,13 @@ def _rule(rule: Rule, values: Sequence[State], policy_set: PolicySet) -> RuleTru
 
 
 def _clause(clause: Clause, values: Sequence[State], prepared: Prepared, *, is_unless: bool) -> ClauseTruth:
-    conditions = tuple(_condition(item, values, *next(prepared)) for item in needs.members(clause))
-    truth = weigh([item.truth for item in conditions], decisive=Truth.TRUE)
-    return ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, conditions)
+    if isinstance(clause, Condition):
+        judged = _condition(clause, values, *next(prepared))
+        truth, conditions = judged.truth, (judged,)
+        return ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, conditions)
+    members = tuple(_condition(item, values, *next(prepared)) for item in clause.conditions)
+    truth = weigh([item.truth for item in members], decisive=Truth.TRUE)
+    return ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, members)
 
 
 _OPPOSITE = {
