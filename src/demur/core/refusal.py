@@ -133,13 +133,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "refusal_reason": {
                 "category": reason.category.value,
                 "disposition": reason.disposition.value,
-                "policy_reference": reason.policy_reference or None,
+                "policy_reference": None if audience is Audience.END_USER else reason.policy_reference or None,
                 "explanation": self.explain(audience=audience, locale=locale),
             },
             "remediation": {
                 "remediable": self.is_remediable and bool(conditions),
                 "reason": None if self.is_remediable and conditions else phrase("not_remediable", locale),
-                "missing_conditions": [_plain(item, audience) for item in conditions],
+                "missing_conditions": [] if audience is Audience.END_USER else [_plain(i, audience) for i in conditions],
                 "suggested_modifications": [],
                 "compliant_alternatives": [],
             },
@@ -294,8 +294,6 @@ def _message(messages: Mapping[Audience, Mapping[str, str]], audience: Audience,
 
 def _plain(item: Obstacle, audience: Audience) -> dict[str, object]:
     shown: dict[str, object] = {"condition": item.condition, "explanation": item.explanation, "facts": list(item.facts)}
-    if audience is Audience.END_USER:
-        return {"condition": item.condition, "facts": []}
     if audience in _TRUSTED:
         shown |= {"rule": item.rule, "truth": item.truth}
     return shown
