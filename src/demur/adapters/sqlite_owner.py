@@ -7,7 +7,8 @@
   success. Where even that cannot be learned the group counts as failed; its answers are found by their request ids.
 - After reopening, the ledger on disk must still hold the last record that was acknowledged. If it does not, the store
   refuses to go on: it would build upon a past that never was.
-- Files that were deleted or replaced take no writes.
+- Files that were deleted or replaced take no writes. A file that is put back is used again; a write-ahead log that
+  was taken away needs a restart.
 
 Recovery needs nobody: each group tries again, and the first that can be written is.
 """
@@ -55,6 +56,7 @@ class SqliteOwner:
         self._file = Watch(path)
         self._counters = Counters()
         self._head = EMPTY
+        self._lost: StoreError | None = None
         self._run = os.urandom(8).hex()
         self._groups = 0
         self._lease = Lease(path.with_name(f"{path.name}.lease"))
@@ -74,7 +76,7 @@ class SqliteOwner:
             connection = self._connection or self._reopen()
             self._lease.check()
             self._file.check()
-            self._wal.check()
+            self._check_log(connection)
             with translated("write", self._path):
                 connection.execute("BEGIN IMMEDIATE")
         except StoreError:
@@ -142,7 +144,24 @@ class SqliteOwner:
             raise
         self._connection, self._rows, self._head = connection, rows, head
         self._wal = Watch(sqlite_file.log_of(self._path))
+        self._wal.check()
         return connection
+
+    def _check_log(self, connection: sqlite3.Connection) -> None:
+        """Raises `StoreError`, from then on for ever, where the write-ahead log was taken away under the connection.
+
+        What it held is moved into the file first: after this connection it would be gone. Going on is left to a
+        person, since other connections may still look at the log that is no more.
+        """
+        if self._lost is not None:
+            raise self._lost
+        try:
+            self._wal.check()
+        except StoreError as error:
+            self._lost = error
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            raise
 
     def _check_past(self, rows: Rows, head: Head) -> None:
         if self._head.size == 0:

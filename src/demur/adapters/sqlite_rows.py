@@ -20,6 +20,8 @@ from demur.ports import GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredR
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+# The cast matters: a value that was altered by hand may have become text, and must be seen as the bytes it is.
+_RECORD = "sequence, CAST(leaf AS BLOB), CAST(record_hash AS BLOB)"
 _REVIEW = "id, sequence, match, state, deadline, body"
 _SPENT = "FROM spends WHERE log = ? AND counter = ? AND key = ? AND at >= ? AND expires_at > ?"
 # An integer sum overflows above 2^63 and then fails the query; the halves cannot before 2^31 rows.
@@ -43,7 +45,7 @@ class Rows:
         self.failure: StoreError | None = None
 
     def head(self) -> Head:
-        query = "SELECT sequence, record_hash FROM records WHERE log = ? ORDER BY sequence DESC LIMIT 1"
+        query = "SELECT sequence, CAST(record_hash AS BLOB) FROM records WHERE log = ? ORDER BY sequence DESC LIMIT 1"
         row = self._one(query)
         return Head(row[0] + 1, row[1]) if row else EMPTY
 
@@ -83,8 +85,8 @@ class Rows:
 
     def find_sealed(self, sequence: int) -> Sealed | None:
         query = (
-            "SELECT key_id, wrapped_key, nonce, ciphertext, leaf FROM sealed JOIN records USING (log, sequence) "
-            "WHERE log = ? AND sequence = ?"
+            "SELECT key_id, wrapped_key, nonce, ciphertext, CAST(leaf AS BLOB) "
+            "FROM sealed JOIN records USING (log, sequence) WHERE log = ? AND sequence = ?"
         )
         row = self._one(query, sequence)
         if row is None:
@@ -97,8 +99,7 @@ class Rows:
         return Sealed(row[0], row[1], row[2], row[3], leaf.commit_root, leaf.action_commitment)
 
     def find_record(self, sequence: int) -> StoredRecord | None:
-        query = "SELECT sequence, leaf, record_hash FROM records WHERE log = ? AND sequence = ?"
-        row = self._one(query, sequence)
+        row = self._one(f"SELECT {_RECORD} FROM records WHERE log = ? AND sequence = ?", sequence)  # noqa: S608
         return StoredRecord(*row) if row else None
 
     def find_meta(self, name: str) -> bytes | None:
@@ -112,7 +113,7 @@ class Rows:
     def records(self, first: int, last: int) -> Iterator[StoredRecord]:
         """The records from `first` up to, not including, `last`, in order; raises `StoreError`."""
         query = (
-            "SELECT sequence, leaf, record_hash FROM records "
+            f"SELECT {_RECORD} FROM records "  # noqa: S608
             "WHERE log = ? AND sequence >= ? AND sequence < ? ORDER BY sequence"
         )
         try:
