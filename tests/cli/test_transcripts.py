@@ -9,6 +9,12 @@ import pytest
 from tests.cli import transcript
 
 HERE = Path(__file__).parent
+QUICK = {"start", "eval"}
+"""The others start the command dozens of times."""
+TRANSCRIPTS = [
+    pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow])
+    for path in sorted(HERE.glob("*.txt"))
+]
 ROOT = HERE.parents[1]
 
 
@@ -19,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRANSCRIPTS)
 def test_transcript(path: Path, folder: Path) -> None:
     transcript.check(path.read_text(encoding="utf-8"), folder)
 

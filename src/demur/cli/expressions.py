@@ -43,9 +43,10 @@ def evaluate_lines() -> None:
     zones = wiring.zones()
     for number, line in streams.lines():
         try:
-            terminal.write_json(_document(_evaluate(*_question(streams.decoded(line)), zones)))
+            answer = _document(_evaluate(*_question(streams.decoded(line)), zones))
         except DemurError as error:
-            terminal.write_json(streams.failure(error, number))
+            answer = streams.failure(error, number)
+        terminal.write_json(answer)
 
 
 def _evaluate(text: str, bind: Mapping[str, object], unknown: Collection[str], zones: Zones) -> Result:

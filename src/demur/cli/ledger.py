@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from demur.wiring import Reader
 
 POLL_SECONDS = 0.5
+TOLD = ("outcome", "refusal_category", "verdict", "triggering_policy", "review", "grant")
+"""The members of a record that its line shows."""
 app = typer.Typer(help="Verify, show and judge again what was recorded.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -183,8 +185,7 @@ def _show_line(record: StoredRecord, *, as_json: bool) -> None:
     if as_json:
         terminal.write_json(document)
         return
-    words = [document.get(name) for name in ("outcome", "refusal_category", "triggering_policy", "review", "grant")]
-    told = " ".join(str(word) for word in words if word)
+    told = " ".join(str(document[name]) for name in TOLD if document.get(name))
     typer.echo(f"{record.sequence:>6}  {document['timestamp']}  {document['type']:<18}  {told}".rstrip())
 
 

@@ -44,8 +44,10 @@ def decoded(line: bytes) -> object:
         raise IntakeError("", expected=f"at most {MAX_LINE_BYTES} bytes in a line", found="more")
     try:
         return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise IntakeError("", expected="one JSON document in a line", found=f"`{error}`") from error
+    except UnicodeDecodeError as error:
+        raise IntakeError("", expected="one JSON document in a line", found="bytes that are not UTF-8") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise IntakeError("", expected="one JSON document in a line", found=f"something else ({error})") from error
 
 
 def failure(error: DemurError, line: int) -> dict[str, object]:
