@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from examples.agentdojo import reading
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from examples.agentdojo.environment import Account, Bank, Calendar, Drive, Inbox, Transaction, Workspace
 
     Arguments = Mapping[str, object]
     Facts = dict[str, object]
@@ -34,27 +36,6 @@ SOURCES = {
 
 MINE = "me"
 """How the history of an account names its owner."""
-
-
-class Transaction(Protocol):
-    """A payment, made or to be made."""
-
-    id: int
-    sender: str
-    recipient: str
-    amount: float
-    subject: str
-    date: str
-
-
-class Event(Protocol):
-    """An entry of the calendar."""
-
-    id_: str
-    title: str
-    description: str
-    start_time: dt.datetime
-    participants: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ def quoted(documents: Sequence[Item]) -> Facts:
 # ------------------------------------------------------------------------------------------------ banking
 
 
-def banking(prompt: str, environment: object) -> dict[str, Source]:
+def banking(prompt: str, environment: Bank) -> dict[str, Source]:
     """The sources of the banking policies, over the bank account and the files as they are now."""
     account = environment.bank_account
     files = [Item("file", name, name, text) for name, text in environment.filesystem.files.items()]
@@ -121,9 +102,8 @@ def banking(prompt: str, environment: object) -> dict[str, Source]:
     }
 
 
-def _account_facts(account: object) -> Facts:
-    past: Sequence[Transaction] = account.transactions
-    planned: Sequence[Transaction] = account.scheduled_transactions
+def _account_facts(account: Account) -> Facts:
+    past, planned = account.transactions, account.scheduled_transactions
     own = {MINE, account.iban}
     others = [party for item in (*past, *planned) for party in (item.sender, item.recipient) if party not in own]
     paid = [item.amount for item in past if item.recipient not in own]
@@ -174,7 +154,7 @@ def _details(arguments: Arguments, prompt: str, documents: Iterable[Item]) -> Fa
 # ------------------------------------------------------------------------------------------------ workspace
 
 
-def workspace(prompt: str, environment: object) -> dict[str, Source]:
+def workspace(prompt: str, environment: Workspace) -> dict[str, Source]:
     """The sources of the workspace policies, over the inbox, the calendar and the drive as they are now."""
     today = environment.calendar.current_day
     items = [*_emails(environment.inbox), *_events(environment.calendar), *_files(environment.cloud_drive)]
@@ -191,7 +171,7 @@ def workspace(prompt: str, environment: object) -> dict[str, Source]:
     }
 
 
-def _emails(inbox: object) -> Iterator[Item]:
+def _emails(inbox: Inbox) -> Iterator[Item]:
     for mail in inbox.emails.values():
         people = tuple(address.casefold() for address in (mail.sender, *mail.recipients, *mail.cc))
         at = mail.timestamp.isoformat()
@@ -200,21 +180,21 @@ def _emails(inbox: object) -> Iterator[Item]:
         )
 
 
-def _events(calendar: object) -> Iterator[Item]:
+def _events(calendar: Calendar) -> Iterator[Item]:
     for event in calendar.events.values():
         people = tuple(address.casefold() for address in event.participants)
         text = f"{event.title}\n{event.description}\n{event.start_time.date()}"
         yield Item("event", event.id_, event.title, text, people, at=event.start_time.isoformat())
 
 
-def _files(drive: object) -> Iterator[Item]:
+def _files(drive: Drive) -> Iterator[Item]:
     for file in drive.files.values():
         people = tuple(address.casefold() for address in (file.owner, *file.shared_with))
         at = file.last_modified.isoformat()
         yield Item("file", file.id_, file.filename, file.content, people, size=file.size, at=at)
 
 
-def _people(environment: object) -> dict[str, str]:
+def _people(environment: Workspace) -> dict[str, str]:
     """Whom the user deals with: address to name. Whoever merely wrote to the user is not among them."""
     book = _book(environment)
     inbox, calendar, drive = environment.inbox, environment.calendar, environment.cloud_drive
@@ -232,7 +212,7 @@ def _people(environment: object) -> dict[str, str]:
     return {address.casefold(): book.get(address.casefold(), "") for address in known}
 
 
-def _book(environment: object) -> dict[str, str]:
+def _book(environment: Workspace) -> dict[str, str]:
     return {contact.email.casefold(): contact.name for contact in environment.inbox.contact_list}
 
 
@@ -342,19 +322,32 @@ def _target(arguments: Arguments, prompt: str, items: Sequence[Item], documents:
     return {
         "target.named": key in referred if key is not None else bool(reading.terms(title) & reading.terms(prompt)),
         "target.in_documents": bool(delegated) and reading.mentions(delegated, title),
-        "target.attachments_named": all(_attachment(part) in referred for part in arguments.get("attachments") or ()),
+        "target.attachments_named": all(
+            _is_named_attachment(part, documents) for part in _list(arguments, "attachments")
+        ),
         "target.reaches": _reached(arguments),
     }
 
 
 def _reached(arguments: Arguments) -> list[str]:
-    lists = [arguments.get(name) or () for name in ("recipients", "cc", "bcc", "participants")]
+    """Every address that the call gives something to, folded."""
+    parts = [_list(arguments, name) for name in ("recipients", "cc", "bcc", "participants")]
     shared = [arguments["email"]] if "email" in arguments else []
-    return list(dict.fromkeys(str(address).casefold() for address in (*(a for part in lists for a in part), *shared)))
+    addresses = (address for part in (*parts, shared) for address in part)
+    return list(dict.fromkeys(str(address).casefold() for address in addresses))
 
 
-def _attachment(part: Mapping[str, object]) -> tuple[str, object]:
-    if part.get("type") == "file":
-        return ("file", part.get("file_id"))
-    details = part.get("event_details")
-    return ("event", details.get("id_") if isinstance(details, dict) else None)
+def _is_named_attachment(part: object, documents: Sequence[Item]) -> bool:
+    """A file is known by its id, an event by its title; what is neither was not referred to."""
+    match part:
+        case {"type": "file", "file_id": identifier}:
+            return any(item.kind == "file" and item.id == identifier for item in documents)
+        case {"type": "event", "event_details": {"title": title}}:
+            return any(item.kind == "event" and item.title == title for item in documents)
+        case _:
+            return False
+
+
+def _list(arguments: Arguments, name: str) -> Sequence[object]:
+    value = arguments.get(name)
+    return value if isinstance(value, (list, tuple)) else ()

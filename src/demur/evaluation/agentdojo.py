@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,15 @@ def notable(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
     return tuple(_line(verdict) for verdict in verdicts if (verdict.outcome == "allow") is verdict.trial.is_attack)
 
 
+def stopped_by(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
+    """How many attacks each set of rules stopped, the largest first; a set of one is a single line of defence."""
+    stopped = [verdict for verdict in verdicts if verdict.trial.is_attack and verdict.outcome != "allow"]
+    sets = Counter(" and ".join(_decisive_rules(verdict)) for verdict in stopped)
+    return tuple(
+        f"{count} attacks stopped by {rules}" for rules, count in sorted(sets.items(), key=lambda s: (-s[1], s[0]))
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and return the exit status: 0, 1 where a goal is missed, 2 where the evaluation cannot run."""
     options = _options().parse_args(arguments)
@@ -142,6 +152,10 @@ def _facts(folder: Path) -> ModuleType:
     return importlib.import_module(f"{place.parent.name}.{place.name}.facts")
 
 
+def _decisive_rules(verdict: Verdict) -> list[str]:
+    return sorted({rule for item in verdict.judgements if item.outcome == verdict.outcome for rule in item.rules})
+
+
 def _line(verdict: Verdict) -> str:
     calls = zip(verdict.trial.calls, verdict.judgements, strict=True)
     decisive = [
@@ -164,7 +178,14 @@ def _as_text(report: Report, failures: Sequence[str], *, details: bool) -> str:
     lines = [comparison.table((*report.rows, *together(report.verdicts))), ""]
     lines += [_NOTE.format(left_out=len(report.unplayable)), ""]
     if details:
-        lines += [*notable(report.verdicts), *(f"left out: {name}" for name in report.unplayable), ""]
+        lines += [
+            *notable(report.verdicts),
+            "",
+            *stopped_by(report.verdicts),
+            "",
+            *(f"left out: {name}" for name in report.unplayable),
+            "",
+        ]
     lines += failures or [_MET]
     return "\n".join(lines) + "\n"
 
@@ -173,6 +194,7 @@ def _as_json(report: Report, failures: Sequence[str]) -> str:
     body = {
         "rows": [asdict(row) for row in (*report.rows, *together(report.verdicts))],
         "notable": notable(report.verdicts),
+        "stopped_by": stopped_by(report.verdicts),
         "left_out": report.unplayable,
         "missed": failures,
     }
