@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from demur.core.decision import Decision
-
     from demur.core.policy.document import Rule
     from demur.core.schema import Schema
 
@@ -139,7 +138,9 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "remediation": {
                 "remediable": self.is_remediable and bool(conditions),
                 "reason": None if self.is_remediable and conditions else phrase("not_remediable", locale),
-                "missing_conditions": [] if audience is Audience.END_USER else [_plain(i, audience) for i in conditions],
+                "missing_conditions": []
+                if audience is Audience.END_USER
+                else [_plain(i, audience) for i in conditions],
                 "suggested_modifications": [],
                 "compliant_alternatives": [],
             },
@@ -180,11 +181,13 @@ def refuse(decision: Decision) -> Refusal:
     is_changeable = any(can_change(schema, path) for path in paths)
     category = decision.category or Category.INDETERMINATE
     trigger = _trigger(decision, found.rules)
+    # An author's words are true where the rule holds. Where facts are missing nobody knows whether it does (S2.1).
+    speaker = None if decision.missing else trigger
     reason = Reason(
-        category, disposition(category, trigger, is_changeable=is_changeable), trigger.id if trigger else ""
+        category, disposition(category, speaker, is_changeable=is_changeable), trigger.id if trigger else ""
     )
     shown = _shown(reason, told, is_changeable=is_changeable) if confidential else reason
-    words = next((rule for rule in found.rules if rule.id == shown.policy_reference), None) if confidential else trigger
+    words = next((rule for rule in found.rules if rule.id == shown.policy_reference), None) if confidential else speaker
     return Refusal(
         outcome=decision.outcome,
         reason=reason,
@@ -196,8 +199,8 @@ def refuse(decision: Decision) -> Refusal:
         action=describe(request, schema),
         hidden_arguments=_hidden(request, schema),
         missing_conditions=found.conditions,
-        messages=trigger.messages if trigger else {},
-        shown_messages=words.messages if words else {},
+        messages=speaker.messages if speaker else {},
+        shown_messages=words.messages if words and speaker else {},
         is_remediable=category is not Category.CATEGORICAL and any(can_differ(schema, path) for path in paths),
         confidential=tuple(sorted(confidential)),
         determining=tuple(rule.id for rule in found.rules),
