@@ -58,14 +58,6 @@ class Residue(NamedTuple):
     mask: int
 
 
-class Truth(NamedTuple):
-    """The rules of a bucket that are true, unknown and failed; every other one is false."""
-
-    true: int
-    unknown: int
-    failed: int
-
-
 class Bucket:
     """The rules that cover one action on one type of resource, indexed."""
 
@@ -112,8 +104,8 @@ class Bucket:
         self._residues, self._programs_of, self._needs_programs = sorting.residues(link)
         self.size = sorting.bytes
 
-    def judge(self, values: Sequence[State], covering: int) -> Truth:
-        """The truth of the rules in `covering` over one row of facts."""
+    def judge(self, values: Sequence[State], covering: int) -> tuple[int, int, int]:
+        """The rules in `covering` that are true, unknown and failed over one row of facts; the others are false."""
         alive, unknown, failed = covering, 0, 0
         for slot, lookup, mask, alive_when_absent, failed_when_absent in self._columns:
             value = values[slot]
@@ -128,13 +120,17 @@ class Bucket:
                     failed |= mask
                 else:
                     alive &= kept
+                    if not alive:
+                        return 0, 0, 0
         if alive & self._needs_programs:
             alive, more_unknown, more_failed = self._run(values, alive)
             unknown |= more_unknown
             failed |= more_failed
+        if not unknown and not failed:
+            return alive, 0, 0
         unknown &= alive
         failed &= alive & ~unknown
-        return Truth(alive ^ unknown ^ failed, unknown, failed)
+        return alive ^ unknown ^ failed, unknown, failed
 
     def unknown_slots(self, values: Sequence[State], deciding: int) -> set[int]:
         """The slots of unknown facts that conditions of the rules `deciding` compare with constants."""

@@ -93,7 +93,8 @@ def list_lookup(wanted: Mapping[int, frozenset[str]], banned: Mapping[int, froze
     start = full & ~sum(1 << bit for bit in wanted)
 
     def lookup(value: Value) -> int | None:
-        if not isinstance(value, list | tuple):
+        kind = type(value)
+        if kind is not list and kind is not tuple:
             return None
         alive, lost = start, 0
         for member in value:
