@@ -165,7 +165,7 @@ def open_declared_sources(
         "python": CallableOpener(sources or {}, must_exist=must_exist),
     }
     if any(source.kind == "content" for source in documents.schema.sources.values()):
-        from demur.adapters.detection import ContentOpener  # noqa: PLC0415  (its libraries load only where asked for)
+        from demur.content.source import ContentOpener  # noqa: PLC0415  (its libraries load only where asked for)
 
         openers["content"] = ContentOpener()
     return open_sources(documents.schema, openers)

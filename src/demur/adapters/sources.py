@@ -27,6 +27,7 @@ from demur.adapters.workers import Workers
 from demur.core import resolution
 from demur.core.conform import ConformError, conform, describe
 from demur.core.resolution import Learned
+from demur.core.schema import BUILT_IN, REQUEST
 from demur.core.terms import Missing, Request, State, Timestamp
 from demur.errors import ConfigurationError, DemurError, OverloadedError
 
@@ -44,6 +45,7 @@ MAX_REMEMBERED = 10_000
 """Facts that one source remembers; the least recently used go first."""
 
 _DEFAULT_KEY = ("subject.type", "subject.id", "resource.type", "resource.id")
+_PARTS = frozenset({"subject", "actor", "action", "resource", "context"})
 _KEYED_BY_THEMSELVES = frozenset({"static", "content"})
 _Key: TypeAlias = tuple[object, ...]
 _Flight: TypeAlias = tuple[_Key, tuple[str, ...]]
@@ -98,8 +100,20 @@ def open_sources(schema: Schema, openers: Mapping[str, Opener], *, workers: int 
         if opener is None:
             kinds = ", ".join(sorted(openers)) or "none"
             raise ConfigurationError(f"source `{name}`: expected a kind among {kinds}, found `{source.kind}`")
+        _check_reads(schema, source, facts[name])
         opened[name] = opener(source, facts[name])
     return DeclaredSources(schema, opened, workers=workers)
+
+
+def _check_reads(schema: Schema, source: Source, facts: Sequence[Fact]) -> None:
+    """What a source looks up by must be the request's own: a claim may not stand for a resolved fact (S2.2)."""
+    for path in (*(_declared_key(source) or ()), *(fact.detect.of for fact in facts if fact.detect)):
+        declared = schema.facts.get(path)
+        if path not in BUILT_IN and (
+            path.partition(".")[0] not in _PARTS or (declared is not None and declared.source != REQUEST)
+        ):
+            hint = "take a part such as `subject.id` or `action.text`; a fact of another source cannot be looked up by"
+            raise ConfigurationError(f"source `{source.name}`: `{path}` is no part of the request", hint=hint)
 
 
 class _Question:
@@ -229,14 +243,16 @@ class _Asked:
 
 def _key_of(declared: Source) -> tuple[str, ...] | None:
     """The parts of the request that tell one question from another; `None` where every question is its own."""
-    key = declared.settings.get("key")
     if declared.kind in _KEYED_BY_THEMSELVES:
         return None
+    return _declared_key(declared) or (_DEFAULT_KEY if declared.ttl_ms else None)
+
+
+def _declared_key(declared: Source) -> tuple[str, ...] | None:
+    key = declared.settings.get("key")
     if isinstance(key, str):
         return (key,)
-    if isinstance(key, Sequence):
-        return tuple(str(path) for path in key)
-    return _DEFAULT_KEY if declared.ttl_ms else None
+    return tuple(str(path) for path in key) if isinstance(key, Sequence) else None
 
 
 def _part(request: Request, path: str) -> object:

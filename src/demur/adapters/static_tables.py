@@ -16,13 +16,16 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from demur.adapters.documents_yaml import read_tree
 from demur.core import resolution
 from demur.core.policy.located import plain
-from demur.core.schema import BUILT_IN, Fact, Source
 from demur.core.terms import Missing, Request, State
 from demur.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from demur.core.schema import Fact, Source
 
 KIND = "static"
 MAX_FILE_BYTES = 16 * 2**20
@@ -116,7 +119,7 @@ class StaticOpener:
             raise ConfigurationError(f"source `{source.name}`: expected the path of a fact as key")
         table = self._table(source)
         table.rows()
-        return StaticSource(source.name, table, _checked_key(source.name, key))
+        return StaticSource(source.name, table, key)
 
     def _table(self, source: Source) -> TableFile | InlineTable:
         file, rows = source.settings.get("file"), source.settings.get("table")
@@ -126,14 +129,6 @@ class StaticOpener:
             return InlineTable({str(name): row for name, row in rows.items()})
         hint = "see docs/guides/facts.md"
         raise ConfigurationError(f"source `{source.name}`: expected either `file` or `table`", hint=hint)
-
-
-def _checked_key(name: str, key: str) -> str:
-    root = key.partition(".")[0]
-    if key and key not in BUILT_IN and root not in {"subject", "actor", "action", "resource", "context"}:
-        hint = "a key is a part of the request, such as `subject.id` or `action.medicine`"
-        raise ConfigurationError(f"source `{name}`: `{key}` is no part of the request", hint=hint)
-    return key
 
 
 def _inside(name: str, file: str) -> PurePosixPath:

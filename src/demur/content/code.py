@@ -70,7 +70,9 @@ def prepare() -> None:
         list(read_marks("```\n```"))
     except ImportError as error:
         hint = "pip install 'demur[content]'"
-        raise ConfigurationError(f"the detector of code needs `{error.name}`, which is not installed", hint=hint) from error
+        raise ConfigurationError(
+            f"the detector of code needs `{error.name}`, which is not installed", hint=hint
+        ) from error
 
 
 def contains_code(text: str) -> CodeFinding | None:
@@ -99,7 +101,7 @@ def _refolded(view: View) -> list[View]:
     """What is encoded within a view, itself freed of disguises."""
     from demur.content import unfold  # noqa: PLC0415  (optional: the extra `content`)
 
-    opened = []
+    opened: list[View] = []
     for inner in unfold.inside(view):
         at = inner.place(0, 1)
         opened.extend(unfold.View(item.text, inner.layers, at) for item in unfold.plain(inner.text))

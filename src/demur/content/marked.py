@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
-from pygments.lexers import get_all_lexers
+from pygments.lexers import get_all_lexers  # type: ignore[import-untyped]  # published without types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 _SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]{1,500})\1(?!`)")
 _DATA_FORMATS = frozenset(
-    "json json5 jsonld json-ld yaml yml xml toml ini cfg dosini properties csv tsv text txt plain plaintext markdown md "
-    "diff udiff patch output http email eml rst restructuredtext tex latex gettext pot po mime irc log ".split()
+    {
+        *("json", "json5", "jsonld", "json-ld", "yaml", "yml", "xml", "toml", "ini", "cfg", "dosini"),
+        *("properties", "csv", "tsv", "text", "txt", "plain", "plaintext", "markdown", "md", "diff", "udiff"),
+        *("patch", "output", "http", "email", "eml", "rst", "restructuredtext", "tex", "latex", "gettext", "pot"),
+        *("po", "mime", "irc", "log"),
+    }
 )
 """Labels that promise data, prose or a mixture: what they label is judged like any other text."""
 

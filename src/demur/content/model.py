@@ -24,9 +24,14 @@ _MIN_DENSITY = 0.05
 _MIN_SCORE = 0.9
 _MARKS = re.compile(rb"[{}()\[\];=<>$|&#\\+*_@!]")
 _LANGUAGES = frozenset(
-    "asm asp batch c clojure cobol coffeescript cpp cs css dart dockerfile elixir erlang fortran go groovy haskell hcl html "
-    "java javascript jinja julia kotlin lisp lua makefile matlab objectivec ocaml pascal perl php powershell prolog python r "
-    "ruby rust scala scss shell solidity sql swift tcl twig typescript vba verilog vhdl vue zig".split()
+    {
+        *("asm", "asp", "batch", "c", "clojure", "cobol", "coffeescript", "cpp", "cs", "css", "dart"),
+        *("dockerfile", "elixir", "erlang", "fortran", "go", "groovy", "haskell", "hcl", "html", "java"),
+        *("javascript", "jinja", "julia", "kotlin", "lisp", "lua", "makefile", "matlab", "objectivec", "ocaml"),
+        *("pascal", "perl", "php", "powershell", "prolog", "python", "r", "ruby", "rust", "scala", "scss"),
+        *("shell", "solidity", "sql", "swift", "tcl", "twig", "typescript", "vba", "verilog", "vhdl", "vue"),
+        *("zig"),
+    }
 )
 
 _lock = threading.Lock()

@@ -1,33 +1,23 @@
-"""What statements look like: patterns that tell program text from prose, by language.
+"""What statements look like: looks for the patterns of `shapes.yaml` in a text.
 
-A *strong* shape is enough by itself: no plain sentence has it. A *weak* one also occurs in prose, formulas or lists; two
-of them close together are enough, and one within code marks. Patterns are RE2's, so no text makes them slow. They are
-matched against UTF-8 bytes with `^` and `$` at lines.
-
-`<ID>` is a name, `<START>` the place where a statement may begin (of a line, or after a mark, a prompt or a quote),
-`<END>` where one may end. Ordinary English in the keywords of SQL is why its shapes ask for more than the keywords.
+A *strong* shape is enough by itself: no plain sentence has it. A *weak* one also occurs in prose, formulas or lists;
+two of them close together are enough, and one within code marks.
 """
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import msgspec
 import re2
-
-from demur.content.shapes_compiled import COMPILED
-from demur.content.shapes_queries import QUERIES
-from demur.content.shapes_scripts import SCRIPTS
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PLACEHOLDERS = {
-    "<ID>": r"[A-Za-z_]\w*",
-    "<START>": r"(?:^|[;:{}()\x60\"'>|&,=])[ \t]*(?:[$#%>] +|>>> +|\d+[.)] +|[-*] +)?",
-    "<END>": r"[ \t]*(?:$|[;)}\x60\"'#])",
-}
 _NEAR_BYTES = 300
 """Two weak shapes count together within this distance."""
 _MAX_HITS = 2_000
@@ -66,7 +56,7 @@ def weak(text: bytes) -> list[Hit]:
 
 def together(hits: list[Hit]) -> Hit | None:
     """The first two weak shapes close to each other, as one."""
-    for one, two in zip(hits, hits[1:], strict=False):
+    for one, two in itertools.pairwise(hits):
         if two.start - one.end <= _NEAR_BYTES:
             named = next((hit.language for hit in (one, two) if hit.language != "code"), "code")
             return Hit(one.start, two.end, named)
@@ -80,18 +70,20 @@ def prepare() -> None:
 
 @cache
 def _languages() -> tuple[_Language, ...]:
+    document = yaml.safe_load(resources.files(__package__).joinpath("shapes.yaml").read_text("utf-8"))
+    names: dict[str, str] = document["names"]
     return tuple(
-        _Language(name, _compile(shapes["strong"]), _compile(shapes.get("weak", ())))
-        for name, shapes in (*SCRIPTS.items(), *COMPILED.items(), *QUERIES.items())
+        _Language(name, _compile(shapes.get("strong", []), names), _compile(shapes.get("weak", []), names))
+        for name, shapes in document["languages"].items()
     )
 
 
-def _compile(patterns: tuple[str, ...]) -> object:
+def _compile(patterns: list[str], names: dict[str, str]) -> object:
     if not patterns:
         return None
     joined = "(?m)" + "|".join(f"(?:{pattern})" for pattern in patterns)
-    for name, pattern in _PLACEHOLDERS.items():
-        joined = joined.replace(name, pattern)
+    for name in reversed(names):
+        joined = joined.replace(f"<{name}>", names[name])
     options = re2.Options()
     options.log_errors = False
     options.encoding = re2.Options.Encoding.LATIN1

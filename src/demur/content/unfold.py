@@ -47,7 +47,9 @@ class View:
 
     __slots__ = ("_outer", "layers", "text")
 
-    def __init__(self, text: str, layers: tuple[str, ...] = (), outer: Sequence[int] | tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, text: str, layers: tuple[str, ...] = (), outer: Sequence[int] | tuple[int, int] | None = None
+    ) -> None:
         self.text = text
         self.layers = layers
         self._outer = outer
@@ -78,14 +80,14 @@ def inside(view: View) -> Iterator[View]:
     strings = json_strings(view.text)
     if strings is not None:
         whole = view.place(0, len(view.text))
-        yield from (View(text, (*view.layers, "json"), whole) for text in strings)
+        yield from (View(string, (*view.layers, "json"), whole) for string in strings)
         return
     if len(_PERCENT.findall(view.text)) >= 3:
         yield View(unquote(view.text, errors="replace"), (*view.layers, "percent"), view.place(0, len(view.text)))
     if _ENTITY.search(view.text):
         yield View(html.unescape(view.text), (*view.layers, "entities"), view.place(0, len(view.text)))
-    for start, end, text, layer in _decoded(view.text):
-        yield View(text, (*view.layers, layer), view.place(start, end))
+    for start, end, inner, layer in _decoded(view.text):
+        yield View(inner, (*view.layers, layer), view.place(start, end))
 
 
 def json_strings(text: str) -> list[str] | None:
@@ -146,9 +148,9 @@ def _decoded(text: str) -> Iterator[tuple[int, int, str, str]]:
             yield start, end, inner, "base64"
     for start, end in _longest([match.span() for match in _HEX.finditer(text)]):
         digits = _HEX_MARKS.sub("", text[start:end])
-        inner = _readable(bytes.fromhex(digits[: len(digits) // 2 * 2]))
-        if inner is not None:
-            yield start, end, inner, "hex"
+        said = _readable(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+        if said is not None:
+            yield start, end, said, "hex"
 
 
 def _longest(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -176,7 +178,7 @@ def _readable(raw: bytes) -> str | None:
         return None
     encoding = "utf-16-le" if raw[1::2].count(0) > len(raw) // 3 else "utf-8"
     try:
-        text = raw[: len(raw) // 2 * 2].decode(encoding) if encoding != "utf-8" else raw.decode()
+        text = raw[: len(raw) // 2 * 2].decode(encoding) if encoding != "utf-8" else raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
     shown = sum(character.isprintable() or character in "\t\r\n" for character in text)
