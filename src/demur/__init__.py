@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from demur.core.grant import Grant, Redemption
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from demur.core.terms import ABSENT, Audience
     from demur.errors import DemurError, RefusedError
     from demur.gateway import Gateway
+    from demur.wiring import Registered
 
 __all__ = [
     "ABSENT",
@@ -76,7 +77,7 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
     *,
     home: str | Path | None = None,
     log: str = "default",
-    sources: Mapping[str, Callable[..., object] | Mapping[str, Callable[..., object]]] | None = None,
+    sources: Mapping[str, Registered] | None = None,
     deadline_seconds: float = 10.0,
 ) -> Gateway:
     """Open the embedded gate over a folder of policies.

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from demur.core import refusal
 from demur.core.grant import Completion
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from demur.core.evidence import Answer
     from demur.core.grant import Redemption
+    from demur.core.record import Json
     from demur.core.refusal import Refusal
     from demur.core.review import Review
-    from demur.core.record import Json
     from demur.core.terms import Request, Value
     from demur.ports import Transaction
     from demur.steps.deciding import Asked
@@ -200,7 +200,7 @@ class Gateway:
         self._active.sources.close()
         self._world.observer.close()
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

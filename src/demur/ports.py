@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from demur.core.resolution import Learned
+from demur.core.terms import Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from demur.core.record import Draft, Entry, Sealed
-    from demur.core.terms import Request, State, Timestamp
+    from demur.core.terms import Request, State
 
 __all__ = [
     "Clock",
@@ -117,31 +118,41 @@ class Transaction(Protocol):
     def head(self) -> Head: ...
     def append(self, draft: Draft) -> Entry:
         """Add a record: the next sequence number, the hash of the one before, this transaction's time."""
+
     def find_request(self, key: bytes) -> RequestRow | None: ...
     def put_request(self, row: RequestRow) -> None:
         """Insert, or replace the row with the same key."""
+
     def usage(self, counter: str, key: bytes, since: Timestamp) -> Usage:
         """Grants counted at or after `since` that are redeemed, or live and not expired at `now`."""
+
     def spend(self, row: SpendRow) -> None: ...
     def settle(self, grant_id: str) -> None:
         """The grant was redeemed: its spending no longer expires. What has expired by `now` stays expired."""
+
     def release(self, grant_id: str) -> None:
         """The grant was revoked: its spending no longer counts."""
+
     def find_grant(self, grant_id: str) -> GrantRow | None: ...
     def put_grant(self, row: GrantRow) -> None:
         """Insert, or replace the row with the same id."""
+
     def find_review(self, review_id: str) -> ReviewRow | None: ...
     def put_review(self, row: ReviewRow) -> None:
         """Insert, or replace the row with the same id."""
+
     def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
         """All reviews with this match, oldest first."""
+
     def list_reviews(self, *, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
         """Reviews in one of `states`, the earliest deadline first."""
+
     def find_sealed(self, sequence: int) -> Sealed | None: ...
     def find_record(self, sequence: int) -> StoredRecord | None: ...
     def find_meta(self, name: str) -> bytes | None: ...
     def put_meta(self, name: str, value: bytes) -> None:
         """Keep a named value; names that begin with `store.` are the store's own and refused."""
+
     def find_blob(self, digest: str) -> bytes | None: ...
     def put_blob(self, digest: str, data: bytes) -> None:
         """Keep content-addressed bytes (policies); the same digest is kept once."""
@@ -155,10 +166,12 @@ class Store(Protocol):
     @property
     def was_clean(self) -> bool:
         """Whether the store was closed, not killed, before it was opened this time (S5.2)."""
+
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Queue `work`. The Future gets its result after the commit; an exception that `work` raises, with nothing of
         it written; or a `StoreError` where nothing could be made durable. Raises `OverloadedError` when the queue is
-        full, and `StoreError` after a fork or a close."""
+        full, and `StoreError` after a fork or a close.
+        """
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a query against the last committed state; writing in it raises `StoreError`."""

@@ -67,9 +67,17 @@ def test_a_grant_is_redeemed_only_live_in_time_under_its_policies_for_its_action
 
 @pytest.mark.parametrize(
     ("required", "understood", "is_allowed"),
-    [((), (), True), (("log",), ("log", "mail"), True), (("log",), (), False), (("log", "mail"), ("log",), False), (("log",), None, False)],
+    [
+        ((), (), True),
+        (("log",), ("log", "mail"), True),
+        (("log",), (), False),
+        (("log", "mail"), ("log",), False),
+        (("log",), None, False),
+    ],
 )
-def test_every_obligation_must_be_understood(required: tuple[str, ...], understood: tuple[str, ...] | None, *, is_allowed: bool) -> None:
+def test_every_obligation_must_be_understood(
+    required: tuple[str, ...], understood: tuple[str, ...] | None, *, is_allowed: bool
+) -> None:
     assert (grant.object_to_obligations(required, understood) is None) is is_allowed
 
 

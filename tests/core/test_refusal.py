@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from demur.core.policy.index import PolicySet
 from demur.core.refusal import Refusal, refuse, unavailable
 from demur.core.terms import Audience, Missing, State
 
 from .given_policies import NOW, decided, policies
+
+if TYPE_CHECKING:
+    from demur.core.policy.index import PolicySet
 
 BANK = """
 demur: 1
@@ -60,7 +63,7 @@ def bank() -> PolicySet:
 CALM: dict[str, State] = {"account.investigated": False, "account.frozen": False, "account.limit": 10_000}
 
 
-def ask(bank: PolicySet, action: str = "transfer", *, role: str = "teller", **learned: State) -> Refusal:
+def ask(bank: PolicySet, action: str = "transfer", *, role: str = "teller", **learned: Any) -> Refusal:
     arguments: dict[str, object] = {"amount": 20_000, "memo": "for ann", "pin": "4321"} if action == "transfer" else {}
     body = {
         "subject": {"type": "user", "id": "ann", "properties": {"role": role}},
@@ -71,9 +74,10 @@ def ask(bank: PolicySet, action: str = "transfer", *, role: str = "teller", **le
     return refuse(decided(bank, body, known))
 
 
-def told(refusal: Refusal, audience: Audience = Audience.AGENT, locale: str = "en") -> dict[str, object]:
-    context = refusal.to_dict(audience=audience, locale=locale)["context"]
-    return context["refusal"]  # type: ignore[index,return-value]  # wire.md
+def told(refusal: Refusal, audience: Audience = Audience.AGENT, locale: str = "en") -> dict[str, Any]:
+    answer: dict[str, Any] = refusal.to_dict(audience=audience, locale=locale)
+    refused: dict[str, Any] = answer["context"]["refusal"]
+    return refused
 
 
 def test_a_failed_permit_that_the_requester_can_mend_asks_to_modify(bank: PolicySet) -> None:
@@ -87,7 +91,11 @@ def test_a_failed_permit_that_the_requester_can_mend_asks_to_modify(bank: Policy
 
 def test_an_action_that_nothing_covers_asks_to_seek_authority(bank: PolicySet) -> None:
     reason = told(ask(bank, "view"))["refusal_reason"]
-    assert (reason["category"], reason["disposition"], reason["policy_reference"]) == ("scope_exceeded", "seek_authority", None)
+    assert (reason["category"], reason["disposition"], reason["policy_reference"]) == (
+        "scope_exceeded",
+        "seek_authority",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,7 @@ def test_an_action_that_nothing_covers_asks_to_seek_authority(bank: PolicySet) -
     ],
 )
 def test_each_category_has_its_disposition(
-    bank: PolicySet, action: str, learned: dict[str, State], category: str, disposition: str
+    bank: PolicySet, action: str, learned: dict[str, Any], category: str, disposition: str
 ) -> None:
     reason = told(ask(bank, action, **learned))["refusal_reason"]
     assert (reason["category"], reason["disposition"]) == (category, disposition)
@@ -159,7 +167,12 @@ def test_secret_arguments_are_in_no_view_and_hidden_ones_only_in_trusted_views(b
 
 @pytest.mark.parametrize(
     ("locale", "words"),
-    [("en", "your account is frozen"), ("de", "Ihr Konto ist gesperrt"), ("de-CH", "Ihr Konto ist gesperrt"), ("fr", "your account is frozen")],
+    [
+        ("en", "your account is frozen"),
+        ("de", "Ihr Konto ist gesperrt"),
+        ("de-CH", "Ihr Konto ist gesperrt"),
+        ("fr", "your account is frozen"),
+    ],
 )
 def test_the_words_of_the_author_come_in_the_locale_or_its_fallback(bank: PolicySet, locale: str, words: str) -> None:
     assert ask(bank, account__frozen=True).explain(audience=Audience.END_USER, locale=locale) == words

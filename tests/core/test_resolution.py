@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from demur.core import intake, resolution
 from demur.core.intake import Caller
-from demur.core.policy.index import PolicySet
 from demur.core.resolution import Facts, Learned
 from demur.core.terms import Missing, State
 
 from .given_policies import NOW, policies
+
+if TYPE_CHECKING:
+    from demur.core.policy.index import PolicySet
 
 DESK = """
 demur: 1
@@ -34,7 +38,9 @@ def desk() -> PolicySet:
     return policies(DESK)
 
 
-def resolved(desk: PolicySet, learned: dict[str, Learned] | None = None, action: str = "open", **properties: object) -> Facts:
+def resolved(
+    desk: PolicySet, learned: dict[str, Learned] | None = None, action: str = "open", **properties: object
+) -> Facts:
     arguments = {"door": "north"} if action == "open" else {}
     body = {
         "subject": {"type": "user", "id": "ann", "properties": properties},

@@ -14,14 +14,24 @@ from demur.errors import RulingError
 OPENED = Timestamp(0)
 DEADLINE = OPENED.plus(3_600)
 PENDING = Review(
-    id="r", panels=(Panel("bank/a", "d1", "teller", 1), Panel("bank/b", "d2", "boss", 2)), opened_at=OPENED, deadline=DEADLINE
+    id="r",
+    panels=(Panel("bank/a", "d1", "teller", 1), Panel("bank/b", "d2", "boss", 2)),
+    opened_at=OPENED,
+    deadline=DEADLINE,
 )
 TELLER = Reviewer("tess", frozenset({"teller"}))
 BOSSES = [Reviewer(name, frozenset({"boss"})) for name in ("bo", "bea", "bill")]
 BOTH = Reviewer("zoe", frozenset({"boss", "teller"}))
 
 
-def rule(review: Review, who: Reviewer, verdict: Verdict = Verdict.APPROVE, *, seconds: float = 1, barred: tuple[str, ...] = ()) -> Review:
+def rule(
+    review: Review,
+    who: Reviewer,
+    verdict: Verdict = Verdict.APPROVE,
+    *,
+    seconds: float = 1,
+    barred: tuple[str, ...] = (),
+) -> Review:
     now = OPENED.plus(seconds)
     ruling = Ruling(f"p-{who.name}", tuple(sorted(who.roles)), verdict, now)
     return reviews.rule(review, ruling, reviewer=who, barred=barred, now=now)
@@ -80,8 +90,15 @@ def test_an_unused_approval_expires_after_as_long_as_it_could_have_waited() -> N
     assert approved.state_at(OPENED.plus(3_700)) is ReviewState.EXPIRED
 
 
-@given(st.lists(st.tuples(st.sampled_from([TELLER, BOTH, *BOSSES]), st.sampled_from(list(Verdict)), st.integers(0, 5_000)), max_size=8))
-def test_no_sequence_of_verdicts_approves_without_every_quorum_in_time(steps: list[tuple[Reviewer, Verdict, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([TELLER, BOTH, *BOSSES]), st.sampled_from(list(Verdict)), st.integers(0, 5_000)),
+        max_size=8,
+    )
+)
+def test_no_sequence_of_verdicts_approves_without_every_quorum_in_time(
+    steps: list[tuple[Reviewer, Verdict, int]],
+) -> None:
     review, counted = PENDING, {}
     for who, verdict, seconds in sorted(steps, key=lambda step: step[2]):
         try:

@@ -7,8 +7,9 @@ is right only where a redemption was given for it.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,7 +17,6 @@ import demur
 from demur.core.terms import Outcome
 from demur.errors import DemurError, LedgerError, StoreError
 from demur.gateway import Gateway
-from demur.steps.world import Active
 from tests.flows.shop import Shop, open_shop, refund
 
 if TYPE_CHECKING:
@@ -30,18 +30,18 @@ ERRORS = [StoreError("it cannot be read"), OSError("input/output error"), Ledger
 class Failing:
     """A port that works until its n-th call, and fails from then on or only then."""
 
-    port: object
+    port: Any
     at: int
     error: Exception
     calls: int = 0
     is_lasting: bool = True
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         found = getattr(self.port, name)
         if not callable(found) or name in {"close", "subscribe"}:
             return found
 
-        def call(*args: object, **more: object) -> object:
+        def call(*args: Any, **more: Any) -> Any:
             self.calls += 1
             if self.calls == self.at or (self.is_lasting and self.calls > self.at):
                 raise self.error
@@ -54,31 +54,30 @@ class Failing:
 class FailingStore(Failing):
     """A store whose transactions fail at the n-th call, as well as the store itself."""
 
-    def submit(self, work: object) -> object:
+    def submit(self, work: Any) -> Any:
         return self._counted("submit")(lambda tx: work(self._watched(tx)))
 
-    def read(self, query: object) -> object:
+    def read(self, query: Any) -> Any:
         return self._counted("read")(lambda tx: query(self._watched(tx)))
 
-    def _counted(self, name: str) -> object:
+    def _counted(self, name: str) -> Any:
         return Failing.__getattr__(self, name)
 
-    def _watched(self, tx: object) -> object:
-        watched = FailingTransaction(tx, self)
-        return watched
+    def _watched(self, tx: Any) -> Any:
+        return FailingTransaction(tx, self)
 
 
 @dataclass
 class FailingTransaction:
-    tx: object
+    tx: Any
     store: FailingStore
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         found = getattr(self.tx, name)
         if not callable(found):
             return found
 
-        def call(*args: object, **more: object) -> object:
+        def call(*args: Any, **more: Any) -> Any:
             self.store.calls += 1
             if self.store.calls == self.store.at or (self.store.is_lasting and self.store.calls > self.store.at):
                 raise self.store.error
@@ -93,7 +92,7 @@ class Tool:
 
     executed: list[str] = field(default_factory=list)
 
-    def run(self, gate: Gateway, answer: object, arguments: dict[str, object]) -> None:
+    def run(self, gate: Gateway, answer: Any, arguments: dict[str, Any]) -> None:
         if not isinstance(answer, demur.Grant):
             return
         done = gate.redeem(answer.token, arguments)
@@ -102,9 +101,9 @@ class Tool:
             gate.complete(answer.id, "success")
 
 
-def story(gate: Gateway, credential: str, tool: Tool) -> list[object]:
+def story(gate: Gateway, credential: str, tool: Tool) -> list[Any]:
     """Decide and act; defer, approve, ask again and act."""
-    answers: list[object] = [gate.decide(refund(100, request_id="r-1"))]
+    answers: list[Any] = [gate.decide(refund(100, request_id="r-1"))]
     tool.run(gate, answers[0], {"amount": 100})
     answers.append(gate.decide(refund(60_000, subject="bob")))
     if isinstance(answers[1], demur.Deferral):
@@ -117,17 +116,17 @@ def story(gate: Gateway, credential: str, tool: Tool) -> list[object]:
     return answers
 
 
-def broken(shop: Shop, port: str, failing: Failing) -> Gateway:
+def broken(shop: Shop, port: str, failing: Any) -> Gateway:
     """The shop's gate with one port replaced."""
-    world, active = shop.parts.world, shop.gate._active  # noqa: SLF001  (the test takes the gate apart)
+    world, active = shop.parts.world, shop.gate._active
     if port == "sources":
         return Gateway(world, replace(active, sources=failing), deadline_seconds=5)
     return Gateway(replace(world, **{port: failing}), active, deadline_seconds=5)
 
 
-def fail(shop: Shop, port: str, at: int, error: Exception, *, is_lasting: bool) -> tuple[bool, list[object], Tool]:
+def fail(shop: Shop, port: str, at: int, error: Exception, *, is_lasting: bool) -> tuple[bool, list[Any], Tool]:
     """Run the story with this port failing at that call; whether the port got so far."""
-    real = shop.gate._active.sources if port == "sources" else getattr(shop.parts.world, port)  # noqa: SLF001
+    real = shop.gate._active.sources if port == "sources" else getattr(shop.parts.world, port)
     kind = FailingStore if port == "store" else Failing
     failing = kind(real, at, error, is_lasting=is_lasting)
     tool = Tool()
@@ -141,8 +140,6 @@ def fail(shop: Shop, port: str, at: int, error: Exception, *, is_lasting: bool) 
 
 def redeemed(shop: Shop) -> set[str]:
     """The grants of which the ledger says that they were redeemed."""
-    import json
-
     leaves = (json.loads(record.leaf) for record in shop.parts.world.store.records())
     return {leaf["grant"] for leaf in leaves if leaf["type"] == "grant_redeemed"}
 

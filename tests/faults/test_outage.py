@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,21 +15,21 @@ from demur.gateway import Gateway
 from tests.flows.shop import open_shop, refund
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 class Switchable:
     """A store before which somebody can pull the plug, and put it back."""
 
-    def __init__(self, store: object) -> None:
+    def __init__(self, store: Any) -> None:
         self._store = store
         self.is_down = False
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def submit(self, work: object) -> Future[object]:
+    def submit(self, work: Any) -> Any:
         if self.is_down:
             message = "the queue is full"
             raise OverloadedError(message)
@@ -37,15 +37,15 @@ class Switchable:
 
 
 @pytest.fixture
-def outage(tmp_path: Path) -> object:
+def outage(tmp_path: Path) -> Iterator[Any]:
     shop = open_shop(tmp_path, home=tmp_path / "home")
     store = Switchable(shop.parts.world.store)
-    gate = Gateway(replace(shop.parts.world, store=store), shop.gate._active)  # noqa: SLF001  (the test takes the gate apart)
+    gate = Gateway(replace(shop.parts.world, store=store), shop.gate._active)
     yield gate, store, shop
     shop.gate.close()
 
 
-def test_every_request_is_refused_as_unavailable_and_the_gap_is_recorded(outage: object) -> None:
+def test_every_request_is_refused_as_unavailable_and_the_gap_is_recorded(outage: Any) -> None:
     gate, store, shop = outage
     store.is_down = True
     answers = [gate.decide(refund(100)) for _ in range(7)]
@@ -56,7 +56,7 @@ def test_every_request_is_refused_as_unavailable_and_the_gap_is_recorded(outage:
     assert [(gap["count"], gap["cause"]) for gap in gaps] == [(7, "unavailable")]
 
 
-def test_unavailable_is_a_refusal_of_its_own_and_no_decision(outage: object) -> None:
+def test_unavailable_is_a_refusal_of_its_own_and_no_decision(outage: Any) -> None:
     gate, store, _ = outage
     store.is_down = True
     told = gate.decide(refund(100)).to_dict()
@@ -66,7 +66,7 @@ def test_unavailable_is_a_refusal_of_its_own_and_no_decision(outage: object) -> 
     assert told["context"]["refusal"]["refusal_reason"]["disposition"] == "retry_after"
 
 
-def test_a_grant_cannot_be_redeemed_while_nothing_can_be_recorded(outage: object) -> None:
+def test_a_grant_cannot_be_redeemed_while_nothing_can_be_recorded(outage: Any) -> None:
     gate, store, _ = outage
     given = gate.decide(refund(100))
     store.is_down = True
@@ -77,7 +77,7 @@ def test_a_grant_cannot_be_redeemed_while_nothing_can_be_recorded(outage: object
 
 def test_a_store_that_hangs_makes_no_caller_wait_beyond_the_deadline(tmp_path: Path) -> None:
     shop = open_shop(tmp_path)
-    gate = Gateway(shop.parts.world, shop.gate._active, deadline_seconds=0.2)  # noqa: SLF001
+    gate = Gateway(shop.parts.world, shop.gate._active, deadline_seconds=0.2)
     shop.parts.world.store.submit(lambda _: time.sleep(1))
     begun = time.monotonic()
     assert gate.decide(refund(100)).outcome == "unavailable"
@@ -87,9 +87,9 @@ def test_a_store_that_hangs_makes_no_caller_wait_beyond_the_deadline(tmp_path: P
 
 def test_a_subscriber_that_raises_or_hangs_changes_no_answer(tmp_path: Path) -> None:
     shop = open_shop(tmp_path)
-    told: list[str] = []
+    told: list[Any] = []
 
-    def raising(event: object) -> None:
+    def raising(_: object) -> None:
         message = "no"
         raise RuntimeError(message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import wait
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,12 +16,13 @@ from demur.errors import IntakeError
 from .shop import Shop, refund, simple
 
 
-def leaves(shop: Shop) -> list[dict[str, object]]:
+def leaves(shop: Shop) -> list[dict[str, Any]]:
     return [json.loads(record.leaf) for record in shop.parts.world.store.records()]
 
 
-def context(answer: object) -> dict[str, object]:
-    return answer.to_dict()["context"]  # type: ignore[attr-defined]  # every answer has it
+def context(answer: Any) -> dict[str, Any]:
+    told: dict[str, Any] = answer.to_dict()["context"]
+    return told
 
 
 def test_a_small_refund_is_granted(shop: Shop) -> None:
@@ -88,6 +90,7 @@ def test_a_secret_argument_is_judged_and_kept_nowhere(shop: Shop) -> None:
     answer = shop.gate.decide(refund(100, role="guest", pin="8812-secret"))
     last = leaves(shop)[-1]["sequence"]
     sealed = shop.parts.world.store.read(lambda tx: tx.find_sealed(last))
+    assert sealed is not None
     kept = b"".join(shop.parts.world.vault.unseal(sealed).values())
     assert b"8812-secret" not in kept
     assert "8812-secret" not in json.dumps(answer.to_dict(audience=Audience.AUDITOR))

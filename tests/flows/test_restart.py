@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from demur.errors import OwnedElsewhereError, StoreError
 from demur.wiring import Settings, open_gate, open_reader
 
 from .shop import Shop, open_shop, refund
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def reopened(shop: Shop) -> Shop:
@@ -74,6 +77,7 @@ def test_a_second_owner_is_refused_and_told_the_pid(kept: Shop) -> None:
 
 def test_a_reader_sees_the_ledger_while_the_gate_runs(kept: Shop) -> None:
     kept.gate.decide(refund(100))
+    assert kept.parts.settings.home is not None
     reader = open_reader(kept.parts.settings.home)
     assert len(list(reader.records())) == 2
     reader.close()

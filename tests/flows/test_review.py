@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ def defer(shop: Shop, amount: int = 60_000) -> demur.Deferral:
     return answer
 
 
-def approve(shop: Shop, review_id: str, credential: str = "") -> object:
+def approve(shop: Shop, review_id: str, credential: str = "") -> Any:
     return shop.gate.rule(review_id, verdict="approve", reason="checked", credential=credential or shop.manager)
 
 
@@ -152,4 +152,5 @@ def test_the_reason_lies_in_the_vault_and_not_in_the_record(shop: Shop) -> None:
     record = list(shop.parts.world.store.records())[-1]
     assert b"brown" not in record.leaf
     sealed = shop.parts.world.store.read(lambda tx: tx.find_sealed(record.sequence))
+    assert sealed is not None
     assert shop.parts.world.vault.unseal(sealed)["reason"] == b"receipt of mr. brown seen"

@@ -1,6 +1,6 @@
 """What is declared: the types of facts, the arguments of actions, where facts come from and who may see them.
 
-- A fact has a dotted path of two or more names: `subject.role`, `resource.consent`, `account.frozen`, `usage.refunds_today`.
+- A fact has a dotted path of two or more names: `subject.role`, `account.frozen`, `usage.refunds_today`.
   Arguments of an action are the facts `action.<argument>`; two actions may declare one name with different types.
 - Every fact has a *slot*: its index in the row of values that conditions read.
 - `request` is the only source whose facts are claims; every other source resolves (S2.2).
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from demur.core.terms import Audience, Value  # noqa: TC001  (msgspec reads the annotations at run time)
+from demur.core.terms import Audience, Value
 
 REQUEST = "request"
 """The source of what the caller claims."""

@@ -178,7 +178,7 @@ if TYPE_CHECKING:
         None, bool, int, float, str, Timestamp, Duration, "Sequence[Value]", "Mapping[Value, Value]"
     ]
 else:
-    # Decoders of stored structs meet this name; a recursive union is beyond them, and typed values are conformed anyway.
+    # Decoders of stored structs meet this name; a recursive union is beyond them, and values are conformed anyway.
     Value = Any
 """A value of a fact: JSON's values, with instants and durations parsed."""
 

@@ -1,7 +1,7 @@
 """Judge recorded decisions again, with the very policies and facts of then, and name every one that differs.
 
-- A chain that verifies shows that nobody changed the records after the fact without recomputing all that follow. Whoever
-  could do that could change an outcome too; the sealed facts and the kept policies then contradict it (S3.7).
+- A chain that verifies shows that nobody changed a record without recomputing all that follow. Whoever could do that
+  could change an outcome too; the sealed facts and the kept policies then contradict it (S3.7).
 - A decision whose rules read secret arguments or facts cannot be judged again, since those were never kept (S1.5). It
   is counted as `withheld`, never as right.
 - What was sealed is checked against the commitments in the record while it is opened.

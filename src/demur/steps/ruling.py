@@ -56,7 +56,7 @@ class ReviewRequest(msgspec.Struct, frozen=True):
             "why_deferred": told.explain(audience=Audience.OPERATOR, locale=locale),
             "risk_assessment": {"severity": self.review.risk},
             "similar_past_decisions": [],
-            "approval_action": "the requester may ask again; the action is judged again and, if still right, allowed once",
+            "approval_action": "asked again, the action is judged again and, if still right, allowed once",
             "denial_action": "the action stays refused",
             "opened_at": str(self.review.opened_at),
             "deadline": str(self.review.deadline),

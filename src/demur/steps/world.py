@@ -16,6 +16,7 @@ import msgspec
 
 from demur.core import usage
 from demur.core.resolution import Layout
+from demur.core.terms import Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from demur.core.policy.index import PolicySet
     from demur.core.review import Reviewer
     from demur.core.schema import Counter
-    from demur.core.terms import Timestamp
     from demur.ports import Clock, Observer, Sources, Store, Vault, Zones
 
 _PROMPT = frozenset({"static", "content"})
