@@ -48,7 +48,7 @@ def _count(function: Callable[[Any], Any], arguments: Sequence[Any], seconds: fl
         function(arguments[done % len(arguments)])
         done += 1
     each = (time.perf_counter() - start) / done
-    return max(5, min(most, int(seconds / each)))
+    return max(3, min(most, int(seconds / each)))
 
 
 def _round(function: Callable[[Any], Any], arguments: Sequence[Any], count: int) -> list[float]:

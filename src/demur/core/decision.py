@@ -33,7 +33,6 @@ from demur.core.terms import Category, Outcome, Timestamp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from demur.core.policy.bucket import Truth
     from demur.core.policy.document import Narrowing, Obligation, Rule
     from demur.core.policy.duties import Contradiction, Duties
 
@@ -165,8 +164,7 @@ def decide(facts: Facts, policy_set: PolicySet) -> Decision:
     """
     request = facts.request
     bucket, covering = policy_set.bucket(request.action, request.resource.type)
-    truth = bucket.judge(facts.values, covering)
-    true, unknown, failed = truth
+    true, unknown, failed = truth = bucket.judge(facts.values, covering)
     satisfied = _satisfied(facts, bucket, true) if facts.approvals else 0
     strict = bucket.strict
     outcome, category = Outcome.DENY, Category.INSUFFICIENT_CONTEXT
@@ -211,7 +209,9 @@ def explain(facts: Facts, policy_set: PolicySet, decision: Decision, rules: Iter
     return explanation.explain(bucket.chosen(covering), facts, policy_set)
 
 
-def _allow(facts: Facts, policy_set: PolicySet, bucket: Bucket, truth: Truth, satisfied: int) -> Decision:
+def _allow(
+    facts: Facts, policy_set: PolicySet, bucket: Bucket, truth: tuple[int, int, int], satisfied: int
+) -> Decision:
     """Step 5: allow, unless duties contradict each other or could (S3.5, S3.3)."""
     true, unknown, failed = truth
     determining = granting = true & bucket.permits | satisfied

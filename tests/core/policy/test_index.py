@@ -13,6 +13,7 @@ from demur.core.policy.document import Namespace
 from demur.core.policy.index import PolicySet
 from demur.core.schema import Action
 from demur.core.terms import Category, Effect, Outcome
+from demur.errors import PolicyError
 from tests.core.rulebook import SCHEMA, ZONES, documents, facts, policy_set, rule
 
 
@@ -202,3 +203,10 @@ def test_instants_beyond_64_bits_of_nanoseconds_can_be_compared() -> None:
         rule("computed", "permit", f"account.frozen || account.until < {far}"),
     )
     assert decide(facts(), rules).permits == ("computed", "plain")
+
+
+def test_two_rules_of_one_id_that_differ_are_refused() -> None:
+    """S3.3: which of them counts would depend on their order."""
+    assert ids(policy_set(rule("a"), rule("a")).candidates("pay", "invoice")) == ["a"]
+    with pytest.raises(PolicyError, match="expected one rule `a`, found two that differ"):
+        policy_set(rule("a"), rule("a", "forbid"))

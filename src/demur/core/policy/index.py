@@ -19,9 +19,10 @@ from demur.core.policy import atoms, needs
 from demur.core.policy.bucket import Bucket, bits
 from demur.core.policy.coverage import Coverage
 from demur.core.schema import REQUEST
+from demur.errors import PolicyError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from demur.core.cel import Program
     from demur.core.cel.ir import Node
@@ -46,8 +47,8 @@ class PolicySet:
     def __init__(self, documents: Documents, zones: Zones) -> None:
         self.documents = documents
         self._zones = zones
-        self._rules = tuple(sorted({rule.id: rule for rule in documents.rules}.values(), key=lambda rule: rule.id))
-        self._by_id = {rule.id: rule for rule in self._rules}
+        self._by_id = _by_id(documents.rules)
+        self._rules = tuple(self._by_id.values())
         self._coverage = Coverage(documents, self._rules)
         self._slots = {slot.path: index for index, slot in enumerate(documents.schema.slots)}
         self._pieces: dict[int, tuple[Piece, ...]] = {}
@@ -62,7 +63,10 @@ class PolicySet:
 
     @classmethod
     def build(cls, documents: Documents, zones: Zones) -> PolicySet:
-        """The set of these documents. Takes time only in proportion to the number of rules; see `warm`."""
+        """The set of these documents, in time proportional to the number of rules; see `warm`.
+
+        Raises `PolicyError` where two different rules have one id.
+        """
         return cls(documents, zones)
 
     @property
@@ -208,6 +212,16 @@ class PolicySet:
         if parts is None:
             parts = self._pieces[index] = atoms.pieces(self._rules[index])
         return parts
+
+
+def _by_id(rules: Iterable[Rule]) -> dict[str, Rule]:
+    """The rules in the order of their ids, each once."""
+    known: dict[str, Rule] = {}
+    for rule in rules:
+        if known.setdefault(rule.id, rule) != rule:
+            message = f"expected one rule `{rule.id}`, found two that differ"
+            raise PolicyError([Problem(rule.file, rule.line, 0, message)])
+    return dict(sorted(known.items()))
 
 
 def _places(mask: int) -> list[int]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_TABLE_BYTES = 32 * 1024 * 1024
 """A table that would need more is not built; its tests are evaluated as programs instead."""
 
+_LISTS = (list, tuple)
+
 
 def size(family: Family, tests: Mapping[int, Sequence[Test]], width: int) -> int:
     """The bytes that the table of these tests takes at most; `width` is the number of rules in the bucket."""
@@ -93,8 +95,7 @@ def list_lookup(wanted: Mapping[int, frozenset[str]], banned: Mapping[int, froze
     start = full & ~sum(1 << bit for bit in wanted)
 
     def lookup(value: Value) -> int | None:
-        kind = type(value)
-        if kind is not list and kind is not tuple:
+        if not isinstance(value, _LISTS):
             return None
         alive, lost = start, 0
         for member in value:
