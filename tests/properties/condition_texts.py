@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 INTS = [0, 1, -1, 2, 3, 5, 7, 10, 100, -17, 2**31, 2**53, 2**53 + 1, 2**62, 2**63 - 1, -(2**63)]
 DOUBLES = [0.0, -0.0, 1.0, -1.5, 0.1, 2.5, 1e6, 123456.75, 1e-7, 1e16, 1e300, -1e300, 5e-324]
 STRINGS = [
-    "", "a", "ab", "abc", "b", "ba", "é", "e\u0301", "ß", "\U0001f600", "a\U0001f600b", "\uffff", "1", "-7", "3.5", "true",
-    "TRUE", "x y", 'quote"', "back\\slash", "new\nline", "9223372036854775808", "2020-02-30T00:00:00Z", "1e3", "inf", "90s",
+    "", "a", "ab", "abc", "b", "ba", "é", "e\u0301", "ß", "\U0001f600", "a\U0001f600b", "\uffff", "1", "-7", "3.5",
+    "true",
+    "TRUE",
+    "x y", 'quote"', "back\\slash", "new\nline",
+    "9223372036854775808", "2020-02-30T00:00:00Z", "1e3", "inf", "90s",
     "2021-03-04T05:06:07Z", "1h30m", "[", "a.b", "(a|b)+", "^a", "Europe/Berlin", "+05:30",
 ]  # fmt: skip
 TIMES = [
@@ -61,7 +64,7 @@ def values(rng: Random) -> dict[str, Any]:
         "f.s": rng.choice(STRINGS),
         "f.t": rng.choice(STRINGS),
         "g.time": epoch + _dt.timedelta(seconds=rng.randint(0, 2_000_000_000), microseconds=rng.randint(0, 999_999)),
-        "g.span": _dt.timedelta(seconds=rng.randint(-10**6, 10**6), microseconds=rng.randint(0, 999_999)),
+        "g.span": _dt.timedelta(seconds=rng.randint(-(10**6), 10**6), microseconds=rng.randint(0, 999_999)),
         "g.names": [rng.choice(STRINGS) for _ in range(rng.randint(0, 4))],
         "g.numbers": [rng.choice(INTS) for _ in range(rng.randint(0, 4))],
         "g.table": {rng.choice(["a", "b", "ab", "k"]): rng.choice(INTS) for _ in range(rng.randint(0, 3))},
@@ -80,7 +83,9 @@ class Writer:
                 self.key_membership, self.text_test, self.pattern, self.quantifier, self.quantifier, self.presence,
                 self.to_bool,
             ],
-            "int": [self.int_math, self.int_math, self.size, self.to_int, self.int_index, self.entry, self.part, self.span_part],
+            "int": [self.int_math, self.int_math, self.size, self.to_int, self.int_index, self.entry, self.part,
+                self.span_part,
+            ],
             "double": [self.double_math, self.to_double],
             "string": [self.concatenation, self.to_string, self.string_index],
             "timestamp": [self.shifted, self.to_timestamp],
@@ -92,7 +97,9 @@ class Writer:
         if depth <= 0 or self.rng.random() < 0.12:
             return self.leaf(type_)
         if self.rng.random() < 0.08:
-            return f"({self.write('bool', depth - 1)} ? {self.write(type_, depth - 1)} : {self.write(type_, depth - 1)})"
+            return (
+                f"({self.write('bool', depth - 1)} ? {self.write(type_, depth - 1)} : {self.write(type_, depth - 1)})"
+            )
         if type_.startswith("list<"):
             return self.list_of(type_, depth - 1)
         return self.rng.choice(self.rules[type_])(depth - 1)
@@ -236,7 +243,9 @@ class Writer:
     def to_string(self, depth: int) -> str:
         # The sign of a NaN shows in the other implementation's text, so that doubles come from variables.
         type_ = self.rng.choice(["bool", "int", "string", "timestamp", "duration", "double"])
-        return f"string({self.fact(self.rng.choice(['f.d', 'f.e'])) if type_ == 'double' else self.write(type_, depth)})"
+        return (
+            f"string({self.fact(self.rng.choice(['f.d', 'f.e'])) if type_ == 'double' else self.write(type_, depth)})"
+        )
 
     def shifted(self, depth: int) -> str:
         time, span = self.write("timestamp", depth), self.write("duration", depth)
@@ -244,7 +253,9 @@ class Writer:
 
     def to_timestamp(self, depth: int) -> str:
         text, number = self.fact("f.s"), self.fact("f.i")
-        return self.rng.choice([f"timestamp({text})", f"timestamp({number})", f"timestamp({self.write('timestamp', depth)})"])
+        return self.rng.choice(
+            [f"timestamp({text})", f"timestamp({number})", f"timestamp({self.write('timestamp', depth)})"]
+        )
 
     def between(self, depth: int) -> str:
         return f"({self.write('timestamp', depth)} - {self.write('timestamp', depth)})"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as _dt
 import os
-from random import Random  # noqa: TID251  (seeded: the same cases everywhere)
+from random import Random
 from typing import Any
 
 import pytest
 
 from demur.adapters.zones import TzdataZones
 from demur.core.cel import Fault, Scope, Variable, check, link
-from demur.core.schema import Kind, Type
-from demur.core.terms import Duration, Timestamp
 from tests.properties.condition_texts import VARIABLES, Writer, values
+from tests.properties.condition_values import declared, held
 
 cel = pytest.importorskip("cel_expr_python.cel")
 
@@ -22,15 +20,6 @@ SEED = int(os.environ.get("DEMUR_DIFFERENTIAL_SEED", "1"))
 ROOTS = ["bool"] * 6 + ["int", "double", "string", "list<int>", "list<string>", "list<bool>", "map<string, int>"]
 ERROR = "error"
 ZONES = TzdataZones()
-_EPOCH = _dt.datetime(1970, 1, 1, tzinfo=_dt.UTC)
-
-
-def declared(text: str) -> Type:
-    if text.startswith("list<"):
-        return Type(Kind.LIST, element=declared(text[5:-1]))
-    if text.startswith("map<"):
-        return Type(Kind.MAP, key=Type(Kind.STRING), element=Type(Kind.INT))
-    return Type(Kind(text))
 
 
 def foreign(text: str) -> Any:
@@ -47,18 +36,9 @@ SCOPE = Scope(
 ENVIRONMENT = cel.NewEnv(variables={path: foreign(text) for path, text in VARIABLES.items()})
 
 
-def ours(value: Any) -> Any:
-    """A value as Demur holds it."""
-    if isinstance(value, _dt.datetime):
-        return Timestamp((value - _EPOCH) // _dt.timedelta(microseconds=1) * 1_000)
-    if isinstance(value, _dt.timedelta):
-        return Duration(value // _dt.timedelta(microseconds=1) * 1_000)
-    return value
-
-
 def demur_says(text: str, given: dict[str, Any]) -> Any:
     program = link(check(text, SCOPE).node, ZONES)
-    result = program([ours(given[path]) for path in VARIABLES])
+    result = program([held(given[path]) for path in VARIABLES])
     return ERROR if isinstance(result, Fault) else plain(result)
 
 
@@ -81,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def case(number: int) -> tuple[str, dict[str, Any]]:
-    rng = Random(SEED * 1_000_003 + number)  # noqa: S311
+    rng = Random(SEED * 1_000_003 + number)
     return Writer(rng).write(rng.choice(ROOTS), rng.randint(1, 4)), values(rng)
 
 

@@ -65,9 +65,9 @@ def within() -> list[dict[str, Any]]:
     return [case for case in cases() if identity(case) not in left_out()]
 
 
-@pytest.mark.parametrize("case", within() or [None], ids=lambda case: identity(case) if case else "no-vectors")
-def test_official_case(case: dict[str, Any] | None, vectors: Path) -> None:
-    assert case is not None, f"no cases in {vectors}"
+@pytest.mark.parametrize("case", within() or [{}], ids=lambda case: identity(case) if case else "no-vectors")
+def test_official_case(case: dict[str, Any], vectors: Path) -> None:
+    assert vectors.is_dir()
     found = outcome(case)
     if case.get("error"):
         assert found is REFUSED
@@ -78,7 +78,7 @@ def test_official_case(case: dict[str, Any] | None, vectors: Path) -> None:
 
 def test_at_most_what_the_profile_excludes_is_left_out(vectors: Path) -> None:
     known = {identity(case): case for case in cases()}
-    assert vectors
+    assert vectors.is_dir()
     assert left_out().keys() <= known.keys()
     assert len(known) - len(left_out()) >= 630
     for name in left_out():
@@ -87,7 +87,7 @@ def test_at_most_what_the_profile_excludes_is_left_out(vectors: Path) -> None:
 
 
 def test_a_case_left_out_for_its_typing_is_refused_and_never_answered_wrongly(vectors: Path) -> None:
-    assert vectors
+    assert vectors.is_dir()
     unchecked = [case for case in cases() if identity(case) in left_out() and not case["container"]]
     assert [identity(case) for case in unchecked if outcome(case) is not REFUSED] == []
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demur.core.cel import complaints, guards, lattice, text, times
+from demur.core.cel.arithmetic import fit
 from demur.core.cel.evaluate import MAX_MACROS
 from demur.core.cel.ir import (
     And,
@@ -61,7 +62,7 @@ def check(source: str, scope: Scope, expected: Type | None = None) -> Checked:
         join(expected, node.type) is None or (node.type.kind is Kind.DYN and not scope.dynamic)
     ):
         message = f"a condition of type {expected} is expected, this one is {node.type}"
-        hint = "compare the value with something, so that it gives a bool" if expected == BOOL else ""
+        hint = complaints.COMPARE if expected == BOOL else ""
         raise refuse(source, tree.at, message, expected=str(expected), found=str(node.type), hint=hint)
     if not checker.reads and not checker.has_guards:
         return Checked(node, node.type, (), frozenset())
@@ -106,9 +107,8 @@ class _Checker:
     def truth(self, tree: Syntax, op: str) -> Node:
         node = self.visit(tree)
         if node.type.kind not in (Kind.BOOL, Kind.DYN):
-            hint = complaints.mismatch_hint(f"_{op}_", (node,))
             message = f"`{op}` needs bool, found {node.type}"
-            raise refuse(self.source, tree.at, message, expected="bool", found=str(node.type), hint=hint)
+            raise refuse(self.source, tree.at, message, expected="bool", found=str(node.type), hint=complaints.COMPARE)
         return node
 
     def ternary(self, tree: Ternary) -> Node:
@@ -268,21 +268,23 @@ class _Checker:
         name, last = tree.name, args[-1]
         if isinstance(last, Const):
             if name in ("timestamp", "duration") and last.type.kind in (Kind.STRING, Kind.INT):
-                return self.time(tree, last)
+                return self.time(tree, last, type_)
             if name == "matches":
                 self.pattern(tree.args[-1], last)
             elif name.startswith("get") and len(args) > 1:
                 self.zone(tree.args[-1], last)
         return Call(name, args, type_)
 
-    def time(self, tree: Apply, text_: Const) -> Node:
+    def time(self, tree: Apply, text_: Const, type_: Type) -> Node:
         call = STATIC[tree.name][(text_.type.kind,)].call
         value = call(text_.value)
         if isinstance(value, Fault):
             raise refuse(
                 self.source, tree.args[0].at, value.message, expected=f"a {tree.name}", found=str(text_.value)[:40]
             )
-        return Const(value.nanos, SIMPLE[Kind(tree.name)])  # type: ignore[union-attr]  # both conversions give nanoseconds
+        nanos = value.nanos  # type: ignore[union-attr]  # both conversions give nanoseconds
+        # A constant fits into 64 bits, so that every codec can carry it; the far ends of the calendar stay calls.
+        return Const(nanos, type_) if isinstance(fit(nanos), int) else Call(tree.name, (text_,), type_)
 
     def pattern(self, tree: Syntax, pattern: Const) -> None:
         try:
@@ -360,7 +362,7 @@ def _member(name: str, left: Type, right: Type) -> Type | None:
         return DYN
     if left.kind is Kind.LIST:
         return element_of(left) if right.kind in (Kind.INT, Kind.DYN) else None
-    return element_of(left) if right.kind in _KEYS and join(right, key_of(left)) is not None else None
+    return element_of(left) if join(right, key_of(left)) is not None else None
 
 
 def _dynamic_result(name: str, kinds: tuple[Kind, ...]) -> Type | None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from demur.core.cel.ir import Node
     from demur.core.schema import Type
 
+COMPARE = "compare the value with something, so that it gives a bool"
+"""The hint where a bool is needed."""
+
 _LONGEST_GUESS = 80
 _GUESSES = 500
 _NUMBERS = frozenset({Kind.INT, Kind.DOUBLE})
@@ -74,8 +77,6 @@ def mismatch_hint(name: str, args: Sequence[Node]) -> str:
         return "a fact is never null; test with `has(...)` whether it is there"
     if kinds == _NUMBERS:
         return _number_hint(args)
-    if name in ("_&&_", "_||_", "!_"):
-        return "compare the value with something, so that it gives a bool"
     if kinds in ({Kind.STRING, Kind.TIMESTAMP}, {Kind.STRING, Kind.DURATION}):
         wanted = "timestamp" if Kind.TIMESTAMP in kinds else "duration"
         return f"write the text as `{wanted}(...)`"

@@ -22,7 +22,9 @@ Literal: TypeAlias = Union[None, bool, int, float, str, Timestamp, Duration]
 
 
 class Const(msgspec.Struct, frozen=True, gc=False, tag_field="node", tag="const"):
-    """A literal. Times are folded where the text is constant: `timestamp("2026-01-01T00:00:00Z")` is a `Const`."""
+    """A literal. Times are folded where the text is constant and the nanoseconds fit into 64 bits (years 1678 to 2262):
+    `timestamp("2026-01-01T00:00:00Z")` is a `Const`.
+    """
 
     value: None | bool | int | float | str
     type: Type

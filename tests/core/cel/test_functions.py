@@ -1,0 +1,228 @@
+"""The library: what each operator and function gives, and where it fails."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from demur.core.cel import Fault, Result
+from demur.core.cel.text import MAX_PATTERN
+from demur.core.terms import Duration, State, Timestamp, parse_timestamp
+from tests.core.cel.given import evaluate
+
+NOW = {"time.now": parse_timestamp("2009-02-13T23:31:30.123456789Z")}
+OUT_OF_RANGE = Fault("the instant lies outside the years 0001 to 9999")
+TOO_LONG = Fault("the duration does not fit into 64 bits of nanoseconds")
+OVERFLOW = Fault("integer overflow")
+
+GIVES: list[tuple[str, Result]] = [
+    # integers
+    ("9223372036854775807 + 1", OVERFLOW),
+    ("-9223372036854775807 - 2", OVERFLOW),
+    ("3037000500 * 3037000500", OVERFLOW),
+    ("-(-9223372036854775807 - 1)", OVERFLOW),
+    ("(-9223372036854775807 - 1) / -1", OVERFLOW),
+    ("(-9223372036854775807 - 1) % -1", OVERFLOW),
+    ("9223372036854775806 + 1", 2**63 - 1),
+    ("-7 / 2", -3),
+    ("7 / -2", -3),
+    ("-7 % 2", -1),
+    ("7 % -2", 1),
+    ("1 / 0", Fault("division by zero")),
+    ("1 % 0", Fault("modulus by zero")),
+    # doubles
+    ("1.0 / 0.0", math.inf),
+    ("-1.0 / 0.0", -math.inf),
+    ("1.0 / -0.0", -math.inf),
+    ("0.0 / 0.0 == 0.0 / 0.0", False),
+    ("0.0 / 0.0 != 0.0 / 0.0", True),
+    ("0.0 / 0.0 < 1.0", False),
+    ("0.0 / 0.0 in [0.0 / 0.0]", False),
+    ("[0.0 / 0.0] == [0.0 / 0.0]", False),
+    ("1e308 * 10.0", math.inf),
+    ("0.0 == -0.0", True),
+    # text
+    ('size("a\\U0001f600é")', 3),
+    ('"\\uffff" < "\\U0001f600"', True),
+    ('"e\\u0301" == "\\u00e9"', False),
+    ('"abc".contains("")', True),
+    ('"Straße".endsWith("ße")', True),
+    ('"abc".startsWith("abcd")', False),
+    ('"aXb".matches("^[a-z]+$")', False),
+    ('"héllo".matches("^h.llo$")', True),
+    ('matches("a\\nb", "a.b")', False),
+    # lists and maps
+    ("[1, 2][2]", Fault("index 2 is out of range for a list of 2")),
+    ("[1, 2][-1]", Fault("index -1 is out of range for a list of 2")),
+    ('{"a": 1}.b', Fault("no such key `b`")),
+    ('{"a": 1}["b"]', Fault("no such key `b`")),
+    ("{1: 2}[3]", Fault("no such key `3`")),
+    ('{"a": 1, "a": 2}', Fault("the key `a` stands twice in a map")),
+    ('has({"a": 1}.a)', True),
+    ('has({"a": 1}.b)', False),
+    ("[1] + [2, 3]", [1, 2, 3]),
+    ("2 in {1: 1, 2: 2}", True),
+    ("true in {true: 1}", True),
+    ("[[1], [2]] == [[1], [2]]", True),
+    ("[1, 2] != [1]", True),
+    ('{"a": [1]} == {"a": [1]}', True),
+    ('{"a": 1} == {"b": 1}', False),
+    ("resource.labels.env", "prod"),
+    ("resource.labels.nope", Fault("no such key `nope`")),
+    ("resource.owner.name", "Ann"),
+    ("has(resource.owner.email)", False),
+    ("resource.owners[1].email", "bo@example.org"),
+    ("resource.owners[0].email", Fault("no such key `email`")),
+    # conversions
+    ('int("-42")', -42),
+    ('int("9223372036854775808")', OVERFLOW),
+    ('int("1.0")', Fault("`1.0` is not an integer")),
+    ('int("１")', Fault("`１` is not an integer")),
+    ('int("1_0")', Fault("`1_0` is not an integer")),
+    ("int(-1.9)", -1),
+    ("int(9223372036854775807.0)", Fault("the double does not fit into a 64-bit integer")),
+    ("int(-9223372036854775808.0)", Fault("the double does not fit into a 64-bit integer")),
+    ("int(0.0 / 0.0)", Fault("the double does not fit into a 64-bit integer")),
+    ('int(timestamp("1969-12-31T23:59:59.5Z"))', -1),
+    ('double("1e400")', math.inf),
+    ('double("1_0")', Fault("`1_0` is not a number")),
+    ('double("0x10")', Fault("`0x10` is not a number")),
+    ("double(3)", 3.0),
+    ('bool("t")', True),
+    ('bool("FALSE")', False),
+    ('bool("yes")', Fault("`yes` is not a bool")),
+    ("string(true)", "true"),
+    ("string(-5)", "-5"),
+    ("string(1.0)", "1"),
+    ("string(0.1)", "0.1"),
+    ("string(-0.0)", "-0"),
+    ("string(123456.75)", "123456.75"),
+    ("string(999999.0)", "999999"),
+    ("string(1000000.0)", "1e+06"),
+    ("string(123456789.0)", "1.23456789e+08"),
+    ("string(0.0001)", "0.0001"),
+    ("string(0.00001)", "1e-05"),
+    ("string(1.5e300)", "1.5e+300"),
+    ("string(5e-324)", "5e-324"),
+    ("string(1.0 / 0.0)", "inf"),
+    ("string(-1.0 / 0.0)", "-inf"),
+    ("string(0.0 / 0.0)", "nan"),
+    ('string(duration("1h30m"))', "5400s"),
+    ('string(duration("-0.5s"))', "-0.500s"),
+    ('string(duration("1us"))', "0.000001s"),
+    ('string(timestamp("2021-06-30T22:15:00+05:30"))', "2021-06-30T16:45:00Z"),
+    ('string(timestamp("0001-01-01T00:00:00.12Z"))', "0001-01-01T00:00:00.120Z"),
+    ('string(timestamp("9999-12-31T23:59:59.123456789Z"))', "9999-12-31T23:59:59.123456789Z"),
+    ('string(timestamp("2020-01-01T00:00:00.123456Z"))', "2020-01-01T00:00:00.123456Z"),
+    ("timestamp(1)", Timestamp(1_000_000_000)),
+    ("timestamp(int(string(253402300800)))", OUT_OF_RANGE),
+    ('timestamp(string(1) + "x")', Fault("`1x` is not an RFC 3339 time such as `2026-11-20T09:00:00Z`")),
+    ('duration(string(1) + "x")', Fault("`1x` is not a duration such as `90s` or `1h30m`")),
+    # times
+    ('timestamp("9999-12-31T23:59:59Z") + duration("1s")', OUT_OF_RANGE),
+    ('timestamp("0001-01-01T00:00:00Z") - duration("1ns")', OUT_OF_RANGE),
+    ('timestamp("9999-12-31T23:59:59Z") - timestamp("0001-01-01T00:00:00Z")', TOO_LONG),
+    ('duration("9223372036s") + duration("1s")', TOO_LONG),
+    ('duration("-9223372036s") - duration("1s")', TOO_LONG),
+    ('duration("200000000000s") + duration("0s")', TOO_LONG),
+    ('duration("1s") - duration("200000000000s")', TOO_LONG),
+    ('duration("315576000000s") > duration("1s")', True),
+    ('timestamp("2000-01-01T00:00:00Z") + duration("200000000000s") > timestamp("8000-01-01T00:00:00Z")', True),
+    ('duration("1h") - duration("30m")', Duration(1_800_000_000_000)),
+    ('duration("-90.5s").getSeconds()', -90),
+    ('duration("-90.5s").getMilliseconds()', -500),
+    ('duration("-90s").getMinutes()', -1),
+    ('duration("36h").getHours()', 36),
+]  # fmt: skip
+
+PARTS = {
+    "getFullYear": 2009, "getMonth": 1, "getDate": 13, "getDayOfMonth": 12, "getDayOfWeek": 5, "getDayOfYear": 43,
+    "getHours": 23, "getMinutes": 31, "getSeconds": 30, "getMilliseconds": 123,
+}  # fmt: skip
+
+
+def is_same(found: object, wanted: object) -> bool:
+    return type(found) is type(wanted) and (found == wanted or (found != found and wanted != wanted))  # noqa: PLR0124
+
+
+@pytest.mark.parametrize(("text", "value"), GIVES, ids=[text for text, _ in GIVES])
+def test_what_a_condition_gives(text: str, value: Result) -> None:
+    assert is_same(evaluate(text), value), evaluate(text)
+
+
+@pytest.mark.parametrize(("part", "value"), PARTS.items())
+def test_a_part_of_the_calendar_in_utc(part: str, value: int) -> None:
+    assert evaluate(f"time.now.{part}()", NOW) == value
+    assert evaluate(f'time.now.{part}("UTC")', NOW) == value
+
+
+@pytest.mark.parametrize(
+    ("part", "zone", "value"),
+    [
+        ("getDate", "Europe/Berlin", 14),
+        ("getDayOfWeek", "Europe/Berlin", 6),
+        ("getHours", "America/New_York", 18),
+        ("getHours", "+05:30", 5),
+        ("getMinutes", "+05:30", 1),
+        ("getMinutes", "-02:30", 1),
+        ("getHours", "02:00", 1),
+        ("getSeconds", "-00:00", 30),
+    ],
+)
+def test_a_part_of_the_calendar_in_a_zone(part: str, zone: str, value: int) -> None:
+    """S2.4: the zone is written in the condition, never the host's."""
+    assert evaluate(f'time.now.{part}("{zone}")', NOW) == value
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "", "../etc/passwd", "+24:00", "+5:30", "Z", "x" * 500])
+def test_a_zone_that_does_not_exist_fails_when_it_is_read(zone: str) -> None:
+    given: dict[str, State] = {**NOW, "subject.role": zone}
+    assert evaluate("time.now.getHours(subject.role)", given) == Fault(f"`{zone[:64]}` is not a time zone")
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "year"), [("0001-01-01T00:00:00Z", "-05:00", 0), ("9999-12-31T23:59:59Z", "+05:00", 10_000)]
+)
+def test_a_zone_may_carry_an_instant_out_of_the_calendar(text: str, zone: str, year: int) -> None:
+    assert evaluate(f'timestamp("{text}").getFullYear("{zone}")') == year
+
+
+@pytest.mark.parametrize(
+    ("date", "day_of_year"),
+    [
+        ("2023-03-01", 59),
+        ("2024-03-01", 60),
+        ("1900-12-31", 364),
+        ("2000-12-31", 365),
+        ("2024-02-29", 59),
+        ("2024-01-01", 0),
+    ],
+)
+def test_the_day_of_the_year_knows_leap_years(date: str, day_of_year: int) -> None:
+    assert evaluate(f'timestamp("{date}T12:00:00Z").getDayOfYear()') == day_of_year
+
+
+def test_a_pattern_that_is_a_fact_is_compiled_when_it_is_read() -> None:
+    assert evaluate("resource.note.matches(subject.role)", {"subject.role": "^n$"}) is True
+    broken = evaluate("resource.note.matches(subject.role)", {"subject.role": "("})
+    assert broken == Fault("not a regular expression of RE2: missing ): (")
+
+
+def test_the_size_of_a_pattern_is_bounded() -> None:
+    given: dict[str, State] = {"subject.role": "a" * (MAX_PATTERN + 1)}
+    assert evaluate("resource.note.matches(subject.role)", given) == Fault(
+        f"a regular expression has at most {MAX_PATTERN} characters, found {MAX_PATTERN + 1}"
+    )
+    given = {"subject.role": "(a{90}b{90}c{90}d{90}){3}"}
+    found = evaluate("resource.note.matches(subject.role)", given)
+    assert isinstance(found, Fault)
+    assert found.message.startswith("the regular expression is too large")
+
+
+def test_membership_of_a_fact_in_a_fact() -> None:
+    assert evaluate("subject.role in subject.roles") is True
+    assert evaluate("subject.role in subject.roles", {"subject.role": "x"}) is False
+    assert evaluate("action.rate in [1.0, 1.5]") is True
+    assert evaluate("action.amount in [1, 2]") is False
+    assert evaluate("action.amount in resource.counts", {"action.amount": 3}) is True
