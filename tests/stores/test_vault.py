@@ -260,7 +260,7 @@ def test_wrapped_keys_cannot_change_places(tmp_path: Path) -> None:
     vault.seal("bob", DIGEST, FIELDS)
     vault.close()
     other = "SELECT wrapped FROM subject_keys AS other WHERE other.key_id != subject_keys.key_id"
-    change(tmp_path, f"UPDATE subject_keys SET wrapped = ({other})")
+    change(tmp_path, f"UPDATE subject_keys SET wrapped = ({other}) WHERE key_id = '{sealed.key_id}'")
     with pytest.raises(LedgerError, match="was altered"):
         KeyVault.open(tmp_path, "demo").unseal(sealed)
 
