@@ -89,6 +89,12 @@ def test_the_injected_tasks_without_calls_are_named(report: Report) -> None:
 
 
 @pytest.mark.slow
+def test_the_document_shows_the_table_that_the_command_prints(report: Report) -> None:
+    table = comparison.table((*report.rows, *agentdojo.together(report.verdicts)))
+    assert table in (FOLDER.parents[1] / "docs" / "evaluation.md").read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", agentdojo_suites.SUITES)
 def test_attacks_are_judged_while_the_attackers_text_stands_in_the_environment(suite: str) -> None:
     attacks = [trial for trial in agentdojo_suites.load(suite).trials if trial.is_attack]
