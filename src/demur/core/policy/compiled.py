@@ -34,6 +34,7 @@ from demur.core.schema import (
     Await,
     Change,
     Counter,
+    Detect,
     Kind,
     Obtain,
     Schema,
@@ -45,7 +46,7 @@ from demur.core.schema import (
 from demur.core.schema import Fact as SchemaFact
 from demur.core.terms import Audience, Category, Disposition, Duration, Effect, Timestamp, Value
 
-VERSION = 100 * FORMAT + 1
+VERSION = 100 * FORMAT + 2
 """The document format, and the layout within it. Raise the last digits with every change of a stored type."""
 
 _TIME_KINDS = {Kind.TIMESTAMP, Kind.DURATION}
@@ -73,6 +74,7 @@ class _Fact(msgspec.Struct, frozen=True, array_like=True):
     flags: tuple[bool, bool, bool, bool, bool, bool]
     visible: dict[Audience, Visibility]
     one_of: list[object]
+    detect: Detect | None
 
 
 class _Action(msgspec.Struct, frozen=True, array_like=True):
@@ -284,6 +286,7 @@ def _to_fact(fact: SchemaFact) -> _Fact:
         (fact.optional, fact.personal, fact.confidential, fact.secret, fact.bound, fact.recheck_at_redeem),
         fact.visible,
         [_pack(value) for value in fact.one_of],
+        fact.detect,
     )
 
 
@@ -306,6 +309,7 @@ def _from_fact(stored: _Fact) -> SchemaFact:
         visible=stored.visible,
         recheck_at_redeem=recheck,
         one_of=tuple(_unpack(value) for value in stored.one_of),
+        detect=stored.detect,
     )
 
 

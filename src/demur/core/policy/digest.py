@@ -117,7 +117,7 @@ def _fact(fact: Fact) -> dict[str, object]:
     form = _fields(fact)
     form["type"] = str(fact.type)
     form["visible"] = {audience.value: shown.value for audience, shown in fact.visible.items()}
-    for key in ("change", "obtain", "awaits"):
+    for key in ("change", "obtain", "awaits", "detect"):
         inner = getattr(fact, key)
         form[key] = None if inner is None else _fields(inner)
     return form

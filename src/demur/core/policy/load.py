@@ -28,7 +28,7 @@ from demur.core.policy.heading import Namespaces, is_test, read_heading, read_lo
 from demur.core.policy.library import Shipped, code_fact
 from demur.core.policy.located import Entry, Scalar, Table
 from demur.core.policy.reading import Report
-from demur.core.schema import Fact, Kind, Schema, Source, Type
+from demur.core.schema import Detect, Fact, Kind, Schema, Source, Type
 from demur.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _content_source(declared: Declarations) -> str:
 
 
 def _schema(declared: Declarations, counters: dict[str, Counter], zone: str) -> Schema:
-    facts = {path: declared.facts[path].item for path in sorted(declared.facts)}
+    facts = {path: _fact(declared, path) for path in sorted(declared.facts)}
     actions = {name: declared.actions[name].item for name in sorted(declared.actions)}
     sources = {name: declared.sources[name].item for name in sorted(declared.sources)}
     return Schema(
@@ -142,6 +142,11 @@ def _schema(declared: Declarations, counters: dict[str, Counter], zone: str) -> 
         slots=layout.slots(facts.values(), counters.values(), actions.values()),
         zone=zone or _DEFAULT_ZONE,
     )
+
+
+def _fact(declared: Declarations, path: str) -> Fact:
+    fact, found = declared.facts[path].item, declared.detects.get(path)
+    return msgspec.structs.replace(fact, detect=Detect(*found)) if found else fact
 
 
 def _with_detectors(source: Source, declared: Declarations, facts: dict[str, Fact]) -> Source:
