@@ -18,14 +18,11 @@ from demur.core.schema import BUILT_IN
 from demur.core.terms import State, Timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import TypeAlias
+    from collections.abc import Iterable, Sequence
 
     from demur.core.cel import Program
     from demur.core.policy.index import PolicySet
     from demur.core.resolution import Facts
-
-    Prepared: TypeAlias = Iterator[tuple[Program, tuple[str, ...]]]
 
 
 class Truth(StrEnum):
@@ -112,33 +109,25 @@ def _seen(slot: int, facts: Facts, policy_set: PolicySet) -> Seen:
 
 
 def _rule(rule: Rule, values: Sequence[State], policy_set: PolicySet) -> RuleTruth:
-    prepared = iter(policy_set.prepared(rule))
-    clauses = [_clause(clause, values, prepared, is_unless=False) for clause in rule.when]
-    clauses += [_clause(clause, values, prepared, is_unless=True) for clause in rule.unless]
-    return RuleTruth(rule, weigh([clause.truth for clause in clauses], decisive=Truth.FALSE), tuple(clauses))
+    clauses = []
+    for clause, is_unless, members in policy_set.prepared(rule):
+        conditions = tuple([_condition(condition, values, program, reads) for condition, program, reads in members])
+        truth = conditions[0].truth
+        if len(conditions) > 1:
+            truth = weigh([item.truth for item in conditions], decisive=_TRUE)
+        clauses.append(ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, conditions))
+    return RuleTruth(rule, weigh([clause.truth for clause in clauses], decisive=_FALSE), tuple(clauses))
 
 
-def _clause(clause: Clause, values: Sequence[State], prepared: Prepared, *, is_unless: bool) -> ClauseTruth:
-    if isinstance(clause, Condition):
-        judged = _condition(clause, values, *next(prepared))
-        truth, conditions = judged.truth, (judged,)
-        return ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, conditions)
-    members = tuple(_condition(item, values, *next(prepared)) for item in clause.conditions)
-    truth = weigh([item.truth for item in members], decisive=Truth.TRUE)
-    return ClauseTruth(clause, is_unless, _OPPOSITE[truth] if is_unless else truth, members)
+_TRUE, _FALSE = Truth.TRUE, Truth.FALSE  # looking a member up costs more than judging a condition
+_OPPOSITE = {_TRUE: _FALSE, _FALSE: _TRUE, Truth.UNKNOWN: Truth.UNKNOWN, Truth.ERROR: Truth.ERROR}
 
-
-_OPPOSITE = {
-    Truth.TRUE: Truth.FALSE,
-    Truth.FALSE: Truth.TRUE,
-    Truth.UNKNOWN: Truth.UNKNOWN,
-    Truth.ERROR: Truth.ERROR,
-}
+_UNDECIDED = (Truth.UNKNOWN, Truth.ERROR)
 
 
 def weigh(truths: Sequence[Truth], *, decisive: Truth) -> Truth:
     """Kleene: the decisive truth wins, then unknown, then error; else the opposite (S3.1)."""
-    for candidate in (decisive, Truth.UNKNOWN, Truth.ERROR):
+    for candidate in (decisive, *_UNDECIDED):
         if candidate in truths:
             return candidate
     return _OPPOSITE[decisive]
@@ -149,9 +138,9 @@ def _condition(
 ) -> ConditionTruth:
     result = program(values)
     if result is True:
-        return ConditionTruth(condition, Truth.TRUE, reads)
+        return ConditionTruth(condition, _TRUE, reads)
     if result is False:
-        return ConditionTruth(condition, Truth.FALSE, reads)
+        return ConditionTruth(condition, _FALSE, reads)
     if isinstance(result, cel.Unknown):
         return ConditionTruth(condition, Truth.UNKNOWN, reads, missing=result.paths)
     message = result.message if isinstance(result, cel.Fault) else "the condition is not true or false"

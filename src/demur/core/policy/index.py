@@ -12,7 +12,7 @@ Clauses: S2.2, S3.3, S3.6, S3.7.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from demur.core import cel
 from demur.core.policy import atoms, needs
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from demur.core.cel.ir import Node
     from demur.core.cel.overload import Zones
     from demur.core.policy.atoms import Piece
-    from demur.core.policy.document import Condition, Documents, Rule
+    from demur.core.policy.document import Clause, Condition, Documents, Rule
     from demur.core.schema import Schema
 
 MAX_BUCKETS = 4_096
@@ -39,6 +39,14 @@ MAX_FOREIGN = 1_024
 """Pairs with a name that nothing declares whose bucket is remembered."""
 MAX_BUCKET_BYTES = 256 * 1024 * 1024
 """Estimated size of all tables kept at once."""
+
+
+class Prepared(NamedTuple):
+    """A clause, whether it is an `unless`, and each of its conditions with its program and the facts it reads."""
+
+    clause: Clause
+    is_unless: bool
+    members: tuple[tuple[Condition, Program, tuple[str, ...]], ...]
 
 
 class PolicySet:
@@ -53,7 +61,7 @@ class PolicySet:
         self._slots = {slot.path: index for index, slot in enumerate(documents.schema.slots)}
         self._pieces: dict[int, tuple[Piece, ...]] = {}
         self._programs: dict[bytes, Program] = {}
-        self._prepared: dict[str, tuple[tuple[Program, tuple[str, ...]], ...]] = {}
+        self._prepared: dict[str, tuple[Prepared, ...]] = {}
         self._reads: dict[str, frozenset[int]] = {}
         self._named: dict[tuple[str | None, str | None], tuple[Bucket, int]] = {}
         self._foreign: dict[tuple[str, str], tuple[Bucket, int]] = {}
@@ -143,16 +151,21 @@ class PolicySet:
             program = self._programs[form] = cel.link(node, self._zones)
         return program
 
-    def prepared(self, rule: Rule) -> tuple[tuple[Program, tuple[str, ...]], ...]:
-        """The program of each condition of a rule and the facts that it reads, in document order, remembered."""
+    def prepared(self, rule: Rule) -> tuple[Prepared, ...]:
+        """The clauses of a rule, `when` before `unless`, with the programs of their conditions, remembered."""
         found = self._prepared.get(rule.id)
         if found is None:
-            found = self._prepared[rule.id] = tuple(map(self._prepare, needs.conditions(rule)))
+            found = tuple(
+                Prepared(clause, is_unless, tuple(map(self._prepare, needs.members(clause))))
+                for clauses, is_unless in ((rule.when, False), (rule.unless, True))
+                for clause in clauses
+            )
+            self._prepared[rule.id] = found
         return found
 
-    def _prepare(self, condition: Condition) -> tuple[Program, tuple[str, ...]]:
+    def _prepare(self, condition: Condition) -> tuple[Condition, Program, tuple[str, ...]]:
         slots = sorted(needs.slots_read(condition.node))
-        return self.link(condition.node), tuple(self.schema.slots[slot].path for slot in slots)
+        return condition, self.link(condition.node), tuple(self.schema.slots[slot].path for slot in slots)
 
     def reads(self, rule_id: str) -> frozenset[int]:
         """The slots that the rule reads, remembered."""
