@@ -1,4 +1,4 @@
-"""Bytes to a request, or an error that says where, what was expected and what was found (S1)."""
+"""Bytes to a request, or an error that says where, what was expected and what was found (S1.1, S1.2, S1.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deciding: one of three answers, recorded first (S1, S3, S4, S5)."""
+"""Deciding: one of three answers, recorded first (S1.4, S1.5, S3.7, S4.1, S4.2, S5.1, S5.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grants: single use, for exactly the granted action, under the policies that granted it (S6)."""
+"""Grants: single use, for exactly the granted action, under the policies that granted it (S6.1, S6.2, S6.3, S6.4)."""
 
 from __future__ import annotations
 
