@@ -80,3 +80,11 @@ def test_asking_for_some_rules_tells_of_no_others() -> None:
     told = explain(ASKED, RULES, decide(ASKED, RULES), rules=["c", "elsewhere", "never-written", "c"])
     assert [item.rule.id for item in told.rules] == ["c"]
     assert list(told.facts) == ["action.amount", "subject.role"]
+
+
+def test_a_rule_that_does_not_cover_the_action_is_never_told() -> None:
+    """S3.6: the rules of undeclared actions lie in one bucket, but each action has its own."""
+    rules = policy_set(rule("x", actions=("x*",)), rule("y", actions=("y*",)))
+    asked = facts(action="xylem")
+    told = explain(asked, rules, decide(asked, rules), rules=["x", "y"])
+    assert [item.rule.id for item in told.rules] == ["x"]
