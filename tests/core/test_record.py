@@ -1,4 +1,4 @@
-"""The leaf: canonical bytes, and nothing personal in them."""
+"""The leaf: canonical bytes, and nothing personal in them (S5.4, S5.5)."""
 
 from __future__ import annotations
 

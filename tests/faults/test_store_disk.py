@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
@@ -273,6 +274,46 @@ def test_after_closing_another_may_own_it(store: SqliteStore, path: Path) -> Non
     other = SqliteStore(path, "demo", rows.clock())
     assert other.submit(rows.append(1)).result(WAIT).sequence == 1
     other.close()
+
+
+def test_two_logs_in_one_file_share_nothing(store: SqliteStore, path: Path) -> None:
+    """Every key, row and leaf carries the log id (S5.6)."""
+    everything: list[Callable[[Transaction], object]] = [
+        rows.append(1),
+        rows.put(rows.request("r"), rows.grant("g"), rows.review("v"), rows.spend("g")),
+        rows.keep("name", b"demo"),
+    ]
+    for work in everything:
+        store.submit(work).result(WAIT)
+    store.close()
+    with pytest.raises(StoreError, match="expected one log"):
+        SqliteReader(other_log(path))
+    other = SqliteStore(path, "other", rows.clock())
+    other.submit(lambda tx: tx.settle("g")).result(WAIT)
+    other.submit(lambda tx: tx.release("g")).result(WAIT)
+    assert other.read(
+        lambda tx: (
+            tx.head.size,
+            tx.find_request(b"r"),
+            tx.find_grant("g"),
+            tx.find_review("v"),
+            tx.matching_reviews(b"m"),
+            tx.list_reviews(states=("pending",), limit=9),
+            tx.usage("refunds", b"k", rows.at(-1)).count,
+            tx.find_meta("name"),
+            tx.find_blob("name"),
+            tx.find_sealed(0),
+        )
+    ) == (0, None, None, None, (), (), 0, None, None, None)
+    other.close()
+    with contextlib.closing(SqliteReader(path, "demo", rows.clock())) as reader:
+        assert reader.read(lambda tx: (tx.head.size, tx.usage("refunds", b"k", rows.at(-1)).count)) == (2, 1)
+
+
+def other_log(path: Path) -> Path:
+    """The same file, after another log was opened in it."""
+    SqliteStore(path, "other", rows.clock()).close()
+    return path
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The embedded store and processes: killed at any moment, forked, two at once, and limited by the system."""
+"""The embedded store and processes: killed at any moment, forked, two at once, limited by the system (S5.1, S11.1)."""
 
 from __future__ import annotations
 

@@ -124,6 +124,7 @@ def test_reading_records_sees_one_state(store: Store) -> None:
 
 
 def test_a_draft_that_no_leaf_may_hold_fails_its_own_work_only(store: Store) -> None:
+    """What one work does wrong never aborts the others of its group (S4.3)."""
     bad, good = together(store, lambda tx: tx.append(Draft("decision", {"note": "Jane Doe"})), rows.append())
     assert isinstance(bad.exception(), LedgerError)
     assert good.exception() is None
@@ -183,6 +184,7 @@ def test_works_run_in_the_order_they_were_submitted(store: Store) -> None:
 
 
 def test_a_result_is_given_only_after_it_can_be_read(store: Store) -> None:
+    """No record, no answer (S5.1)."""
     for number in range(20):
         entry = store.submit(rows.append(number)).result(WAIT)
         assert store.read(lambda tx: tx.head) == Head(number + 1, entry.record_hash)

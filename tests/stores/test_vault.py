@@ -1,4 +1,4 @@
-"""The vault: sealed values come back unaltered or not at all, keys stay private, lost keys are not replaced."""
+"""The vault: sealed values come back unaltered or not at all, keys stay private, lost keys are not replaced (S5.5)."""
 
 from __future__ import annotations
 
