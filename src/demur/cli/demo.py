@@ -1,41 +1,253 @@
-"""`demur demo`: the whole story in real output. Nothing printed here is written down beforehand but the headings.
+"""`demur demo`: the whole story in real output. Every answer, word and number printed comes from the run.
 
-An assistant at the front desk of a clinic calls three tools, each behind the gate. Then the disk fails, and at last
-somebody tampers with copies of the ledger. The policies lie in `story/`.
+An assistant at the front desk of a clinic calls three tools, each behind the gate. Then the disk takes no more bytes
+for a moment, and at last somebody tampers with copies of the ledger. The policies lie in `story/`.
 """
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
+import resource as limits
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from demur.cli import tampering, terminal
 from demur.errors import ConfigurationError, LedgerError, RefusedError, RulingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager as Disk
 
+    from demur.core.refusal import Refusal
+    from demur.core.review import Deferral
     from demur.gateway import Gateway
 
 INK = {"allow": "green", "defer": "yellow", "deny": "red", "unavailable": "magenta"}
 """Colour repeats what the word says; without colours nothing is lost."""
+_INDENT = 28
 
 
 def demo(
     home: Annotated[
-        Path | None, typer.Option("--home", metavar="DIR", help="Keep the gate's home here; default: a temporary one.")
+        Path | None, typer.Option("--home", metavar="DIR", help="Keep what is recorded here; default: nowhere.")
     ] = None,
 ) -> None:
-    """See an assistant's actions allowed, refused and deferred, the disk fail, and a ledger that notices tampering."""
-    if home is not None and home.exists() and any(home.iterdir()):
+    """See actions allowed, refused and deferred, the disk fail, and a ledger that notices tampering."""
+    if home is not None and home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise ConfigurationError(f"expected an empty folder, found something in `{home}`", hint="choose another one")
     with tempfile.TemporaryDirectory(prefix="demur-demo-") as scratch, as_file(files("demur.cli") / "story") as policies:
         place = home or Path(scratch) / "home"
-        _ask(policies, place)
-        _audit(place, Path(scratch))
+        teller = Teller()
+        _work(teller, policies, place)
+        _tamper(teller, place, Path(scratch))
+
+
+class Teller:
+    """Prints the story: a label on the left, what happened on the right."""
+
+    def __init__(self) -> None:
+        self._console = terminal.console()
+        self._chapters = 0
+
+    def begin(self, title: str) -> None:
+        """The next chapter."""
+        self._chapters += 1
+        self._console.print(f"{self._chapters}. {title}", style="bold")
+
+    def tell(self, label: str, text: str, outcome: str = "") -> None:
+        """One thing that happened, led by its outcome where it has one."""
+        from rich.text import Text
+
+        said = f"{outcome}  {text}" if outcome else text
+        lines = wrap(said, self._console.width - _INDENT) or [""]
+        lines = [f"   {label:<{_INDENT - 3}}{lines[0]}", *(" " * _INDENT + line for line in lines[1:])]
+        told = Text("\n".join(lines))
+        told.stylize(INK.get(outcome, ""), _INDENT, _INDENT + len(outcome))
+        self._console.print(told)
+
+
+class Desk:
+    """The three tools of the front desk behind their gate. `call` says what came of a call and whether its tool ran."""
+
+    def __init__(self, teller: Teller, gate: Gateway, home: Path) -> None:
+        self._teller = teller
+        self._home = home
+        self._ran = 0
+
+        @_guard(gate, "record", "record")
+        def read_record(record: str) -> str:
+            self._ran += 1
+            return f"{record}: allergic to penicillin"
+
+        @_guard(gate, "invoice", "invoice")
+        def refund(invoice: str, amount: int) -> str:
+            self._ran += 1
+            return f"{invoice}: {amount / 100:.2f} EUR paid back"
+
+        @_guard(gate, "record", "record")
+        def delete_records(record: str, scope: str) -> str:
+            self._ran += 1
+            return f"{record}: {scope} deleted"
+
+        self.read_record, self.refund, self.delete_records = read_record, refund, delete_records
+
+    def call(self, tool: Callable[..., str], *arguments: object, disk: Callable[[], Disk[None]] = nullcontext) -> str:
+        """Call a tool as the assistant would, on such a disk; gives the id of the review that waits, if one does."""
+        before, known = self._ran, self._size()
+        with disk():
+            answer = self._attempt(tool, arguments)
+        label = " ".join(map(str, (tool.__name__, *arguments)))
+        if isinstance(answer, str):
+            self._teller.tell(label, f"the tool returned `{answer}`", "allow")
+        else:
+            self._stopped(label, answer)
+        self._teller.tell("", f"tool runs: {self._ran - before}; recorded: {self._recorded(known)}")
+        return getattr(answer, "review_id", "")
+
+    def _attempt(self, tool: Callable[..., str], arguments: tuple[object, ...]) -> str | Refusal | Deferral:
+        try:
+            return tool(*arguments)
+        except RefusedError as error:
+            return error.answer  # type: ignore[return-value]  # one of these two stops a tool
+
+    def _stopped(self, label: str, answer: Refusal | Deferral) -> None:
+        refused = getattr(answer, "refusal", answer)
+        reason = refused.reason
+        words = ", ".join(word for word in (reason.category, reason.disposition, reason.policy_reference) if word)
+        self._teller.tell(label, words, answer.outcome.value)
+        for text in (refused.explain(), *(f"{item.explanation} ({', '.join(item.facts)})" for item in refused.missing_conditions)):
+            self._teller.tell("", text)
+
+    def _size(self) -> int:
+        from demur import wiring
+
+        with closing(wiring.open_reader(self._home)) as reader:
+            return reader.head().size
+
+    def _recorded(self, first: int) -> str:
+        from demur import wiring
+        from demur.core.ledger import chain
+
+        with closing(wiring.open_reader(self._home)) as reader:
+            leaves = [chain.read_leaf(record.leaf) for record in reader.records(first)]
+        told = [f"{leaf['type']}" + (f" (requests: {leaf['count']})" if "count" in leaf else "") for leaf in leaves]
+        return ", ".join(told) or "nothing"
+
+
+def _work(teller: Teller, policies: Path, home: Path) -> None:
+    """The day at the desk, up to the disk that fails and works again."""
+    import demur
+    from demur import wiring
+
+    with demur.open(policies, home=home) as gate:
+        desk = Desk(teller, gate, home)
+        teller.begin("Allowed, and executed")
+        desk.call(desk.read_record, "r-1")
+        teller.begin("Refused, with what is missing")
+        desk.call(desk.read_record, "r-2")
+        teller.begin("Deferred to a person; approved with her credential; judged again; executed once")
+        waiting = desk.call(desk.refund, "i-9", 90_000)
+        credential = wiring.open_reviewers(home).add("vera", ["supervisor"])
+        for name, secret in (("the assistant itself", "let-me-in"), ("vera, supervisor", credential)):
+            _rule(teller, gate, waiting, name, secret)
+        desk.call(desk.refund, "i-9", 90_000)
+        desk.call(desk.refund, "i-9", 90_000)
+        teller.begin("Refused for good")
+        desk.call(desk.delete_records, "r-1", "all")
+        teller.begin("Unavailable: the disk takes no more bytes, so nothing can be recorded and nothing runs")
+        desk.call(desk.refund, "i-10", 1_000, disk=_full_disk)
+        teller.begin("Available again, with a record of the gap")
+        desk.call(desk.refund, "i-10", 1_000)
+
+
+def _rule(teller: Teller, gate: Gateway, review_id: str, name: str, credential: str) -> None:
+    try:
+        review = gate.rule(review_id, verdict="approve", reason="the receipt is in order", credential=credential)
+    except RulingError as error:
+        teller.tell(name, f"may not rule: {error}")
+    else:
+        teller.tell(name, f"{review.state.value}: review of {', '.join(panel.rule for panel in review.panels)}")
+
+
+def _tamper(teller: Teller, home: Path, scratch: Path) -> None:
+    """What an auditor finds in the ledger, and in two copies that somebody altered."""
+    teller.begin("The ledger, and what tampering with a copy of it leaves behind")
+    teller.tell("demur ledger verify", _verified(home))
+    teller.tell("demur ledger replay", _replayed(home))
+    denied = _first_denial(home)
+    tampering.flip_bit(home, scratch / "flipped", denied)
+    teller.tell(f"one bit of record {denied}", "flipped in a copy")
+    teller.tell("demur ledger verify", _verified(scratch / "flipped"))
+    tampering.alter_outcome(home, scratch / "altered", denied, "allow")
+    teller.tell(f"outcome of record {denied}", "altered in a copy, every hash after it computed anew")
+    teller.tell("demur ledger verify", _verified(scratch / "altered"))
+    teller.tell("demur ledger replay", _replayed(scratch / "altered"))
+
+
+def _verified(home: Path) -> str:
+    """What `demur ledger verify` finds."""
+    from demur import wiring
+    from demur.core.ledger import chain
+    from demur.evaluation import replay
+
+    try:
+        with closing(wiring.open_reader(home)) as reader:
+            checked = chain.check(reader.records(), log=reader.log)
+            sealed = replay.check_sealed(reader.records(), reader, reader.vault)
+    except LedgerError as error:
+        return f"not ok: {error}"
+    return f"ok: {checked.end.size} records, {sealed} with sealed values"
+
+
+def _replayed(home: Path) -> str:
+    """What `demur ledger replay` finds: each record whose outcome is not what its facts and policies lead to."""
+    from demur import wiring
+    from demur.evaluation import replay
+
+    with closing(wiring.open_reader(home)) as reader:
+        findings = list(replay.replay(reader.records(), reader, reader.vault))
+    strange = [finding for finding in findings if finding.status is not replay.Status.SAME]
+    if not strange:
+        return f"ok: {len(findings)} decisions judged again, all the same"
+    return "not ok: " + "; ".join(
+        f"record {item.sequence} says `{item.recorded}`, judged again `{item.judged}`" for item in strange
+    )
+
+
+def _first_denial(home: Path) -> int:
+    from demur import wiring
+    from demur.core.ledger import chain
+
+    with closing(wiring.open_reader(home)) as reader:
+        return next(r.sequence for r in reader.records() if chain.read_leaf(r.leaf).get("outcome") == "deny")
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """Let no file of this process grow or be written, as on a full disk: every write fails in the operating system."""
+    soft, hard = limits.getrlimit(limits.RLIMIT_FSIZE)
+    limits.setrlimit(limits.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
+
+
+def _guard(gate, kind, name):
+    import functools, inspect
+    def wrap(f):
+        sig=inspect.signature(f)
+        @functools.wraps(f)
+        def g(*a):
+            b=dict(sig.bind(*a).arguments); rid=b.pop(name)
+            answer=gate.decide({"subject":{"type":"user","id":"kim"},"action":{"name":f.__name__,"properties":b},"resource":{"type":kind,"id":rid},"context":{}})
+            if answer.outcome.value!="allow": raise RefusedError("x",answer)
+            r=gate.redeem(answer.token,b)
+            out=f(*a); gate.complete(answer.id,"success"); return out
+        return g
+    return wrap
