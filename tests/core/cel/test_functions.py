@@ -119,6 +119,9 @@ GIVES: list[tuple[str, Result]] = [
     ("timestamp(int(string(253402300800)))", OUT_OF_RANGE),
     ('timestamp(string(1) + "x")', Fault("`1x` is not an RFC 3339 time such as `2026-11-20T09:00:00Z`")),
     ('duration(string(1) + "x")', Fault("`1x` is not a duration such as `90s` or `1h30m`")),
+    ('timestamp(string(2020) + "-01-01T00:00:00+24:00")',
+     Fault("`2020-01-01T00:00:00+24:00` is not an RFC 3339 time such as `2026-11-20T09:00:00Z`")),
+    ('timestamp("2020-01-01T00:00:00-23:59") == timestamp("2020-01-01T23:59:00Z")', True),
     # times
     ('timestamp("9999-12-31T23:59:59Z") + duration("1s")', OUT_OF_RANGE),
     ('timestamp("0001-01-01T00:00:00Z") - duration("1ns")', OUT_OF_RANGE),
