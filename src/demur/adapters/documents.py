@@ -62,7 +62,7 @@ def read_bytes(path: Path) -> tuple[tuple[str, bytes], ...]:
     return tuple(found)
 
 
-def test_files(path: Path) -> tuple[Path, ...]:
+def find_tests(path: Path) -> tuple[Path, ...]:
     """The `*.test.yaml` files of a folder and its subfolders, in name order."""
     return tuple(path / name for name in sorted(_walk(path)) if name.endswith(TEST_SUFFIX))
 
@@ -124,5 +124,5 @@ def _unreadable(file: str, line: int, column: int, message: str) -> SourceDocume
 
 def read_tests(path: Path) -> tuple[SourceDocument, ...]:
     """The test documents of a folder and its subfolders, or the one file; files are named as reached from here."""
-    files = test_files(path) if path.is_dir() else (path,)
+    files = find_tests(path) if path.is_dir() else (path,)
     return tuple(read_file(file, str(file)) for file in files)

@@ -270,6 +270,8 @@ def _hint(problem: str, line: str, column: int) -> str:
         return "quote the text, or write it as a block after `|`: a colon and a space begin a value"
     if line[column : column + 1] == "\t" or line[: column + 1].strip(" ") == "\t":
         return "indent with spaces; tabs are not allowed"
+    if "invalid Unicode character escape" in problem:
+        return "write the character itself, or as `\\U0001F600`"
     if "alphabetic" in problem:
         return "quote the text: `*` and `&` at its beginning have a meaning in YAML"
     if "expected key" in problem or "expected <block end>" in problem or "cannot start" in problem:

@@ -71,7 +71,15 @@ def compile_in_child(path: Path, *, cache: Path | None = None, timeout_seconds: 
     if not sys.executable:
         message = "expected a Python interpreter to compile policies with, found none"
         raise ConfigurationError(message, hint="load the folder in this process instead")
-    command = [sys.executable, "-m", "demur.adapters.policies", str(path), str(cache) if cache is not None else ""]
+    # `-P`: a folder that happens to be the current one must not provide modules.
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "demur.adapters.policies",
+        str(path),
+        str(cache) if cache is not None else "",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=timeout_seconds)  # noqa: S603  (our own program)
     except subprocess.TimeoutExpired as error:

@@ -19,7 +19,6 @@ from demur.errors import PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from enum import StrEnum
 
 FORMAT = 1
 """The version of the format, the value of `demur-test`."""
@@ -29,7 +28,12 @@ LISTS = ("determining", "failed", "missing_facts", "obligations")
 EXPECTED = (*TEXTS, *LISTS, "malformed")
 """What a case can expect. `malformed` is the JSON pointer at which intake refuses the request."""
 
-_CHOICES: dict[str, type[StrEnum]] = {"outcome": Outcome, "category": Category, "disposition": Disposition}
+_CHOICES = {
+    "outcome": [outcome.value for outcome in Outcome if outcome is not Outcome.UNAVAILABLE],
+    "category": [category.value for category in Category if category is not Category.UNAVAILABLE],
+    "disposition": [disposition.value for disposition in Disposition],
+}
+"""A test judges, so `unavailable`, which is no decision, cannot come out (S5.2)."""
 _CASE_KEYS = ("absent", "approved", "caller", "expect", "facts", "name", "now", "request", "unknown")
 _DEFAULT_KEYS = ("absent", "caller", "facts", "now", "request", "unknown")
 _DEFAULT_NOW = "2026-01-01T00:00:00Z"
@@ -176,8 +180,7 @@ def _expect(report: Report, keys: Keys) -> dict[str, object]:
 
 def _expected(inner: Keys, key: str) -> object:
     if key in _CHOICES:
-        choice = inner.choice(key, _CHOICES[key])
-        return choice.value if choice is not None else ""
+        return inner.one_of(key, _CHOICES[key])
     if key in LISTS:
         return sorted(str(text.value) for text in inner.texts(key))
     return inner.text(key)

@@ -197,4 +197,5 @@ def _state(given: Given, path: str, schema: Schema) -> State:
 def _shown(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(str, value)) + "]"
-    return f"`{value}`" if value != "" else "none"
+    text = str(value)
+    return (text if "`" in text else f"`{text}`") if text else "none"

@@ -164,13 +164,10 @@ class Drafts:
     def _category(self, keys: Keys, effect: Effect) -> Category | None:
         if effect is not Effect.FORBID:
             return None
-        node = keys.values.get("category")
-        if node is None:
+        if not keys.has("category"):
             return Category.POLICY_VIOLATION
-        if isinstance(node, Scalar) and node.value in _FORBID_CATEGORIES:
-            return Category(str(node.value))
-        keys.not_one_of("category", node, _FORBID_CATEGORIES)
-        return None
+        found = keys.one_of("category", _FORBID_CATEGORIES)
+        return Category(found) if found else None
 
     def _check_effect(self, keys: Keys, effect: Effect) -> None:
         for key, effects in _ONLY_FOR.items():

@@ -50,9 +50,11 @@ _MAX_PATH = 256
 _MAX_COST = 1_000_000
 _RESERVED = frozenset({"true", "false", "null", "in"})
 _RESERVED_FIRST = frozenset(
-    ("as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package")
-    + ("namespace", "return", "var", "void", "while")
-)
+    {
+        "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "namespace",
+        "package", "return", "var", "void", "while",
+    }
+)  # fmt: skip
 USAGE = "usage"
 ACTION = "action"
 CONTENT = "content"

@@ -17,7 +17,7 @@ from demur.core.terms import parse_duration
 from demur.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -160,13 +160,18 @@ class Keys:
 
     def choice(self, key: str, options: type[E]) -> E | None:
         """One of a closed set."""
+        found = self.one_of(key, [option.value for option in options])
+        return options(found) if found else None
+
+    def one_of(self, key: str, options: Sequence[str]) -> str:
+        """One of the options, or nothing."""
         node = self.values.get(key)
         if node is None:
-            return None
-        if isinstance(node, Scalar) and isinstance(node.value, str) and node.value in set(options):
-            return options(node.value)
-        self.not_one_of(key, node, [option.value for option in options])
-        return None
+            return ""
+        if isinstance(node, Scalar) and isinstance(node.value, str) and node.value in options:
+            return node.value
+        self.not_one_of(key, node, options)
+        return ""
 
     def not_one_of(self, key: str, node: Located, options: Collection[str]) -> None:
         """Note that a value is none of the options."""
