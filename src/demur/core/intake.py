@@ -19,7 +19,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
@@ -30,7 +30,7 @@ from demur.core.terms import MAX_INT, Entity, Model, Request, Value
 from demur.errors import IntakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
@@ -48,6 +48,10 @@ class Caller(msgspec.Struct, frozen=True):
 
     id: str = "local"
     actor: Entity | None = None
+
+
+class _UnsoundError(Exception):
+    """A document has a defect; where, the slower reading tells."""
 
 
 class _Defect:
@@ -143,12 +147,14 @@ def _parse(raw: bytes | str | Mapping[str, object]) -> dict[str, Value]:
     text = _text(raw)
     _check_depth(text)
     try:
-        document = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_double, parse_int=_integer
-        )
+        document = _STRICT.decode(text)
     except json.JSONDecodeError as error:
         _fail("", "JSON", f"{error.msg[0].lower()}{error.msg[1:]} at line {error.lineno}, column {error.colno}")
-    _check_sound(document, "")
+    except _UnsoundError:
+        document = _MARKING.decode(text)
+        _check_sound(document, "")
+    if "\\u" in text or not text.isascii():
+        _check_sound(document, "")
     return _members(document, "")
 
 
@@ -184,6 +190,7 @@ _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _object(pairs: list[tuple[str, object]]) -> object:
+    """The members, or a mark where one is named twice."""
     members = dict(pairs)
     if len(members) == len(pairs):
         return members
@@ -209,7 +216,29 @@ def _integer(text: str) -> int | _Defect:
     return number if -MAX_INT <= number <= MAX_INT else _Defect("an int within +-(2^53-1)", "an int beyond 2^53-1")
 
 
+def _strictly(read: Callable[[_Read], object]) -> Callable[[_Read], object]:
+    """The same reading, but a defect ends it: a sound document need not be searched for marks."""
+
+    def strict(found: _Read) -> object:
+        value = read(found)
+        if type(value) is _Defect:
+            raise _UnsoundError
+        return value
+
+    return strict
+
+
+_Read = TypeVar("_Read")
 _MAX_DIGITS = 17
+_MARKING = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_double, parse_int=_integer
+)
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_strictly(_object),
+    parse_constant=_strictly(_constant),
+    parse_float=_strictly(_double),
+    parse_int=_strictly(_integer),
+)
 
 
 def _check_sound(value: object, pointer: str) -> None:

@@ -12,6 +12,7 @@ Clauses: S4.
 from __future__ import annotations
 
 import datetime as _dt
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from demur.core.policy.patterns import matches
@@ -33,13 +34,19 @@ def since(window: Window, now: Timestamp, offset: Callable[[str, Timestamp], int
         return Timestamp(now.nanos - window.seconds * NANOS)
     if not window.calendar:
         return _FOREVER
-    local = _EPOCH + _dt.timedelta(seconds=now.seconds + offset(window.zone, now))
-    first = _first(window.calendar, local)
-    wall = (first - _EPOCH) // _dt.timedelta(seconds=1)
+    return _start(window.calendar, window.zone, now.seconds, offset)
+
+
+@lru_cache(maxsize=256)
+def _start(calendar: str, zone: str, seconds: int, offset: Callable[[str, Timestamp], int]) -> Timestamp:
+    """The first instant of the window around this second. Many decisions fall into one second."""
+    now = Timestamp(seconds * NANOS)
+    local = _EPOCH + _dt.timedelta(seconds=seconds + offset(zone, now))
+    wall = (_first(calendar, local) - _EPOCH) // _dt.timedelta(seconds=1)
     # The offset at the start may differ from the one now (daylight saving); two rounds settle it.
-    start = Timestamp((wall - offset(window.zone, now)) * NANOS)
+    start = Timestamp((wall - offset(zone, now)) * NANOS)
     for _ in range(2):
-        start = Timestamp((wall - offset(window.zone, start)) * NANOS)
+        start = Timestamp((wall - offset(zone, start)) * NANOS)
     return start
 
 
