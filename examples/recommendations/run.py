@@ -43,8 +43,8 @@ def main(home: Path, locale: str = "en") -> None:
     told: list[str] = []
 
     def desk(event: Mapping[str, object]) -> None:
-        refusal = event["data"]["context"].get("refusal", {})
-        told.extend(f"{event['subject']}: {duty['type']} {duty['properties']}" for duty in refusal.get("obligations", []))
+        duties = event["data"]["context"].get("refusal", {}).get("obligations", [])
+        told.extend(f"{event['subject']}: {duty['type']} {duty['properties']}" for duty in duties)
 
     with demur.open(HERE, home=home, sources={"account": accounts}) as gate:
         gate.subscribe(desk)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from demur.agents.python import guard, permit
     from demur.core.grant import Grant, Redemption
     from demur.core.intake import Caller
     from demur.core.refusal import Refusal
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from demur.core.terms import ABSENT, Audience
     from demur.errors import DemurError, RefusedError
     from demur.gateway import Gateway
-    from demur.wiring import Registered
+    from demur.adapters.callables import Registered
 
 __all__ = [
     "ABSENT",
@@ -41,7 +42,9 @@ __all__ = [
     "Redemption",
     "Refusal",
     "RefusedError",
+    "guard",
     "open",
+    "permit",
 ]
 
 _HOMES = {
@@ -55,6 +58,8 @@ _HOMES = {
     "Redemption": "demur.core.grant",
     "Refusal": "demur.core.refusal",
     "RefusedError": "demur.errors",
+    "guard": "demur.agents.python",
+    "permit": "demur.agents.python",
 }
 """Where each public name lives. They are loaded on first use, so that the command starts fast."""
 

@@ -1,4 +1,4 @@
-"""`demur demo`: the whole story in real output. Every answer, word and number printed comes from the run.
+"""`demur demo`: the whole story in real output. But for the headings, every answer and number comes from the run.
 
 An assistant at the front desk of a clinic calls three tools, each behind the gate. Then the disk takes no more bytes
 for a moment, and at last somebody tampers with copies of the ledger. The policies lie in `story/`.
@@ -20,7 +20,7 @@ from demur.cli import tampering, terminal
 from demur.errors import ConfigurationError, LedgerError, RefusedError, RulingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager as Disk
 
     from demur.core.refusal import Refusal
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 INK = {"allow": "green", "defer": "yellow", "deny": "red", "unavailable": "magenta"}
 """Colour repeats what the word says; without colours nothing is lost."""
+CLERK = {"type": "user", "id": "kim"}
+ASSISTANT = "front-desk-assistant"
+WIDTH = 110
 _INDENT = 28
 
 
@@ -40,7 +43,10 @@ def demo(
     """See actions allowed, refused and deferred, the disk fail, and a ledger that notices tampering."""
     if home is not None and home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise ConfigurationError(f"expected an empty folder, found something in `{home}`", hint="choose another one")
-    with tempfile.TemporaryDirectory(prefix="demur-demo-") as scratch, as_file(files("demur.cli") / "story") as policies:
+    with (
+        tempfile.TemporaryDirectory(prefix="demur-demo-") as scratch,
+        as_file(files("demur.cli") / "story") as policies,
+    ):
         place = home or Path(scratch) / "home"
         teller = Teller()
         _work(teller, policies, place)
@@ -57,39 +63,51 @@ class Teller:
     def begin(self, title: str) -> None:
         """The next chapter."""
         self._chapters += 1
-        self._console.print(f"{self._chapters}. {title}", style="bold")
+        gap = "\n" if self._chapters > 1 else ""
+        self._console.print(f"{gap}{self._chapters}. {title}", style="bold")
 
     def tell(self, label: str, text: str, outcome: str = "") -> None:
         """One thing that happened, led by its outcome where it has one."""
         from rich.text import Text
 
         said = f"{outcome}  {text}" if outcome else text
-        lines = wrap(said, self._console.width - _INDENT) or [""]
+        lines = wrap(said, min(self._console.width, WIDTH) - _INDENT) or [""]
         lines = [f"   {label:<{_INDENT - 3}}{lines[0]}", *(" " * _INDENT + line for line in lines[1:])]
         told = Text("\n".join(lines))
         told.stylize(INK.get(outcome, ""), _INDENT, _INDENT + len(outcome))
         self._console.print(told)
 
 
+def _record(arguments: Mapping[str, object]) -> Mapping[str, object]:
+    return {"type": "record", "id": arguments["record"]}
+
+
+def _invoice(arguments: Mapping[str, object]) -> Mapping[str, object]:
+    return {"type": "invoice", "id": arguments["invoice"]}
+
+
 class Desk:
     """The three tools of the front desk behind their gate. `call` says what came of a call and whether its tool ran."""
 
     def __init__(self, teller: Teller, gate: Gateway, home: Path) -> None:
+        from demur import Caller, guard
+
         self._teller = teller
         self._home = home
         self._ran = 0
+        caller = Caller(ASSISTANT)
 
-        @_guard(gate, "record", "record")
+        @guard(gate, subject=CLERK, resource=_record, caller=caller)
         def read_record(record: str) -> str:
             self._ran += 1
             return f"{record}: allergic to penicillin"
 
-        @_guard(gate, "invoice", "invoice")
+        @guard(gate, subject=CLERK, resource=_invoice, caller=caller)
         def refund(invoice: str, amount: int) -> str:
             self._ran += 1
             return f"{invoice}: {amount / 100:.2f} EUR paid back"
 
-        @_guard(gate, "record", "record")
+        @guard(gate, subject=CLERK, resource=_record, caller=caller)
         def delete_records(record: str, scope: str) -> str:
             self._ran += 1
             return f"{record}: {scope} deleted"
@@ -116,12 +134,16 @@ class Desk:
             return error.answer  # type: ignore[return-value]  # one of these two stops a tool
 
     def _stopped(self, label: str, answer: Refusal | Deferral) -> None:
-        refused = getattr(answer, "refusal", answer)
+        from demur.core.review import Deferral
+
+        refused = answer.refusal if isinstance(answer, Deferral) else answer
         reason = refused.reason
-        words = ", ".join(word for word in (reason.category, reason.disposition, reason.policy_reference) if word)
-        self._teller.tell(label, words, answer.outcome.value)
-        for text in (refused.explain(), *(f"{item.explanation} ({', '.join(item.facts)})" for item in refused.missing_conditions)):
-            self._teller.tell("", text)
+        words = [reason.category.value, reason.disposition.value, reason.policy_reference]
+        outcome = answer.outcome.value
+        self._teller.tell(label, ", ".join(word for word in words if word not in {"", outcome}), outcome)
+        self._teller.tell("", refused.explain())
+        for item in refused.missing_conditions:
+            self._teller.tell("", f"because {item.explanation} ({', '.join(item.facts)})")
 
     def _size(self) -> int:
         from demur import wiring
@@ -236,18 +258,3 @@ def _full_disk() -> Iterator[None]:
         yield
     finally:
         limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
-
-
-def _guard(gate, kind, name):
-    import functools, inspect
-    def wrap(f):
-        sig=inspect.signature(f)
-        @functools.wraps(f)
-        def g(*a):
-            b=dict(sig.bind(*a).arguments); rid=b.pop(name)
-            answer=gate.decide({"subject":{"type":"user","id":"kim"},"action":{"name":f.__name__,"properties":b},"resource":{"type":kind,"id":rid},"context":{}})
-            if answer.outcome.value!="allow": raise RefusedError("x",answer)
-            r=gate.redeem(answer.token,b)
-            out=f(*a); gate.complete(answer.id,"success"); return out
-        return g
-    return wrap
