@@ -5,7 +5,7 @@
     with demur.open(policies="policies", home=".demur") as gate:
         answer = gate.decide(request)
         match answer:
-            case demur.Grant():     ...  # gate.redeem(answer.token, arguments), act, gate.complete(answer.id, "success")
+            case demur.Grant():     ...  # gate.redeem(answer.token, arguments), act, gate.complete(answer.id, status)
             case demur.Refusal():   ...  # answer.explain(), answer.to_dict()
             case demur.Deferral():  ...  # answer.review_id waits for a person
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from demur.adapters.callables import Registered
     from demur.agents.python import guard, permit
     from demur.core.grant import Grant, Redemption
     from demur.core.intake import Caller
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from demur.core.terms import ABSENT, Audience
     from demur.errors import DemurError, RefusedError
     from demur.gateway import Gateway
-    from demur.adapters.callables import Registered
 
 __all__ = [
     "ABSENT",
