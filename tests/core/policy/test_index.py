@@ -210,3 +210,26 @@ def test_two_rules_of_one_id_that_differ_are_refused() -> None:
     assert ids(policy_set(rule("a"), rule("a")).candidates("pay", "invoice")) == ["a"]
     with pytest.raises(PolicyError, match="expected one rule `a`, found two that differ"):
         policy_set(rule("a"), rule("a", "forbid"))
+
+
+@pytest.mark.parametrize("count", [3, 64, 65, 500])
+def test_conditions_with_many_constants_are_judged_like_those_with_few(count: int) -> None:
+    """S3.1: a list of options is one look; very long chains of comparisons are evaluated as programs."""
+    numbers = range(0, 2 * count, 2)
+    options = ", ".join(map(str, numbers))
+    rules = policy_set(
+        rule("in", "permit", f"action.amount in [{options}]"),
+        rule("not", "permit", f"!(action.amount in [{options}])"),
+        rule("or", "permit", " || ".join(f"action.amount == {number}" for number in numbers)),
+        rule("and", "permit", " && ".join(f"action.amount != {number}" for number in numbers)),
+        rule("mixed", "permit", " || ".join(f"action.amount > {number}" for number in numbers)),
+    )
+    last = 2 * count - 2
+    expected = {
+        -1: ("and", "not"),
+        0: ("in", "or"),
+        1: ("and", "mixed", "not"),
+        last: ("in", "mixed", "or"),
+        last + 1: ("and", "mixed", "not"),
+    }
+    assert {amount: decide(facts({"action.amount": amount}), rules).permits for amount in expected} == expected

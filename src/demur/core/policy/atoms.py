@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 import msgspec
 
 from demur.core.cel.ir import And, Call, Const, FactRef, HasFact, MakeList, Node, Not, Or
+from demur.core.policy import predicates
 from demur.core.policy.document import AnyOf, Clause, Condition
+from demur.core.policy.predicates import Compare, Every, Given, Inverse, Key, Test
 from demur.core.schema import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from demur.core.policy.document import Rule
-
-Key: TypeAlias = Union[bool, int, float, str]
-"""A constant as tables hold it; instants and durations as nanoseconds."""
 
 
 class Family(Enum):
@@ -56,38 +55,6 @@ _FAMILY = {
 _MIRROR = {"_==_": "_==_", "_!=_": "_!=_", "_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_"}
 _EQUALITY = frozenset({"_==_", "_!=_"})
 _UNORDERED = frozenset({Family.TEXT, Family.FLAG})
-
-
-class Compare(msgspec.Struct, frozen=True):
-    """The fact `op` a constant."""
-
-    op: str
-    constant: Key
-
-
-class Given(msgspec.Struct, frozen=True):
-    """`has(fact)`."""
-
-
-class Every(msgspec.Struct, frozen=True):
-    """All parts hold."""
-
-    parts: tuple[Test, ...]
-
-
-class Some(msgspec.Struct, frozen=True):
-    """One part holds."""
-
-    parts: tuple[Test, ...]
-
-
-class Inverse(msgspec.Struct, frozen=True):
-    """The part does not hold."""
-
-    part: Test
-
-
-Test: TypeAlias = Union[Compare, Given, Every, Some, Inverse]
 
 
 class OnFact(msgspec.Struct, frozen=True):
@@ -220,7 +187,7 @@ def _one_of(fact: FactRef, options: MakeList) -> _Found | None:
     tests = tuple(item.test for item in found if item is not None)
     if not tests or len(tests) != len(options.items):
         return None
-    return _Found(fact.slot, _FAMILY[fact.type.kind], Some(tests))
+    return _Found(fact.slot, _FAMILY[fact.type.kind], predicates.either(tests))
 
 
 def _together(node: And | Or) -> _Found | None:
@@ -233,7 +200,7 @@ def _together(node: And | Or) -> _Found | None:
         return None
     tests = tuple(item.test for item in known)
     family = families.pop() if families else Family.PRESENCE
-    return _Found(known[0].slot, family, Every(tests) if isinstance(node, And) else Some(tests))
+    return _Found(known[0].slot, family, Every(tests) if isinstance(node, And) else predicates.either(tests))
 
 
 def _membership(node: Node) -> tuple[int, frozenset[str]] | None:
@@ -251,79 +218,3 @@ def _membership(node: Node) -> tuple[int, frozenset[str]] | None:
             return known[0][0], frozenset().union(*(members for _, members in known))
         case _:
             return None
-
-
-def constants(test: Test) -> set[Key]:
-    """Every constant that the test compares with."""
-    match test:
-        case Compare():
-            return {test.constant}
-        case Given():
-            return set()
-        case Every() | Some():
-            return set().union(*(constants(part) for part in test.parts))
-        case Inverse():
-            return constants(test.part)
-
-
-def holds(test: Test, place: int, places: Mapping[Key, int]) -> bool:
-    """Whether a present value at `place` passes. Constants stand at odd places, what lies between at even ones."""
-    match test:
-        case Compare():
-            return _ORDER[test.op](place, places[test.constant])
-        case Given():
-            return True
-        case Every():
-            return all(holds(part, place, places) for part in test.parts)
-        case Some():
-            return any(holds(part, place, places) for part in test.parts)
-        case Inverse():
-            return not holds(test.part, place, places)
-
-
-_ORDER = {
-    "_==_": int.__eq__,
-    "_!=_": int.__ne__,
-    "_<_": int.__lt__,
-    "_<=_": int.__le__,
-    "_>_": int.__gt__,
-    "_>=_": int.__ge__,
-}
-
-
-def holds_for_nan(test: Test) -> bool:
-    """Whether a NaN passes: it equals nothing and has no order."""
-    match test:
-        case Compare():
-            return test.op == "_!=_"
-        case Given():
-            return True
-        case Every():
-            return all(holds_for_nan(part) for part in test.parts)
-        case Some():
-            return any(holds_for_nan(part) for part in test.parts)
-        case Inverse():
-            return not holds_for_nan(test.part)
-
-
-def holds_when_absent(test: Test) -> bool | None:
-    """Whether an absent fact passes; `None` where reading it fails."""
-    match test:
-        case Compare():
-            return None
-        case Given():
-            return False
-        case Every():
-            return _weigh(test.parts, decisive=False)
-        case Some():
-            return _weigh(test.parts, decisive=True)
-        case Inverse():
-            inner = holds_when_absent(test.part)
-            return None if inner is None else not inner
-
-
-def _weigh(parts: tuple[Test, ...], *, decisive: bool) -> bool | None:
-    results = [holds_when_absent(part) for part in parts]
-    if decisive in results:
-        return decisive
-    return None if None in results else not decisive

@@ -228,7 +228,7 @@ class _Sorting:
         for (slot, family), by_rule in self._facts.items():
             tests = {bit: [piece.test for piece in pieces] for bit, pieces in by_rule.items()}
             size = tables.size(family, tests, self._width)
-            if size > tables.MAX_TABLE_BYTES:
+            if size > tables.MAX_TABLE_BYTES or not tables.is_quick(tests):
                 for bit, pieces in by_rule.items():
                     for piece in pieces:
                         self._compute(bit, piece.node)

@@ -18,70 +18,73 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, TypeAlias
 
-from demur.core.policy import atoms
-from demur.core.policy.atoms import Every, Family
+from demur.core.policy import predicates
+from demur.core.policy.atoms import Family
+from demur.core.policy.predicates import Every, Places
 from demur.core.terms import Duration, Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from demur.core.policy.atoms import Key, Test
+    from demur.core.policy.predicates import Key, Test
     from demur.core.terms import Value
 
     Lookup: TypeAlias = Callable[[Value], int | None]
 
 MAX_TABLE_BYTES = 32 * 1024 * 1024
 """A table that would need more is not built; its tests are evaluated as programs instead."""
+MAX_STEPS = 64
+"""Comparisons that one rule may make with one fact and still be in its table; a list of options is one comparison."""
 
 _LISTS = (list, tuple)
 
 
 def size(family: Family, tests: Mapping[int, Sequence[Test]], width: int) -> int:
     """The bytes that the table of these tests takes at most; `width` is the number of rules in the bucket."""
-    distinct = len({key for parts in tests.values() for test in parts for key in atoms.constants(test)})
+    distinct = len({key for parts in tests.values() for test in parts for key in predicates.constants(test)})
     masks = distinct + 1 if family is Family.TEXT else 2 * distinct + 2
     return masks * (width // 8 + 64)
+
+
+def is_quick(tests: Mapping[int, Sequence[Test]]) -> bool:
+    """Whether the table of these tests can be made without comparing long tests at many places."""
+    return all(sum(map(predicates.steps, parts)) <= MAX_STEPS for parts in tests.values())
 
 
 def facts_lookup(family: Family, tests: Mapping[int, Sequence[Test]], full: int) -> Lookup:
     """The lookup of one fact: `tests` by the bit of their rule, `full` the mask of all rules."""
     joined = {bit: parts[0] if len(parts) == 1 else Every(tuple(parts)) for bit, parts in tests.items()}
+    if family is Family.FLAG:
+        return _flag(joined, full)
+    mentions = _mentions(joined)
+    places = Places(mentions)
     match family:
-        case Family.FLAG:
-            return _flag(joined, full)
         case Family.PRESENCE:
-            return _presence(_start(joined, {}, full))
+            return _presence(_start(joined, places, full))
         case Family.TEXT:
-            return _text(joined, _Ladder(joined), full)
+            return _text(joined, places, mentions, full)
         case Family.NUMBER:
-            ladder = _Ladder(joined)
-            return _number(ladder.keys, _sweep(joined, ladder, full), _nan(joined, full))
+            return _number(places.keys, _sweep(joined, places, mentions, full), _nan(joined, full))
         case Family.INSTANT:
-            ladder = _Ladder(joined)
-            return _nanos(Timestamp, ladder.keys, _sweep(joined, ladder, full))
+            return _nanos(Timestamp, places.keys, _sweep(joined, places, mentions, full))
         case Family.SPAN:
-            ladder = _Ladder(joined)
-            return _nanos(Duration, ladder.keys, _sweep(joined, ladder, full))
+            return _nanos(Duration, places.keys, _sweep(joined, places, mentions, full))
 
 
-class _Ladder:
-    """The constants of one fact in order, the place of each, and the rules that mention each."""
-
-    def __init__(self, tests: Mapping[int, Test]) -> None:
-        mentions: dict[Key, list[int]] = {}
-        for bit, test in tests.items():
-            for key in atoms.constants(test):
-                mentions.setdefault(key, []).append(bit)
-        self.keys = sorted(mentions)
-        self.places: dict[Key, int] = {key: 2 * index + 1 for index, key in enumerate(self.keys)}
-        self.mentions = mentions
+def _mentions(tests: Mapping[int, Test]) -> dict[Key, list[int]]:
+    """Constant -> the rules that compare with it."""
+    mentions: dict[Key, list[int]] = {}
+    for bit, test in tests.items():
+        for key in predicates.constants(test):
+            mentions.setdefault(key, []).append(bit)
+    return mentions
 
 
 def when_absent(tests: Mapping[int, Sequence[Test]], full: int) -> tuple[int, int]:
     """The rules that an absent fact does not make false, and those of them that it makes fail."""
     alive, failed = full, 0
     for bit, parts in tests.items():
-        answer = atoms.holds_when_absent(Every(tuple(parts)))
+        answer = predicates.holds_when_absent(Every(tuple(parts)))
         if answer is None:
             failed |= 1 << bit
         elif not answer:
@@ -117,34 +120,33 @@ def _by_member(sets: Mapping[int, Iterable[str]]) -> dict[str, int]:
     return masks
 
 
-def _start(tests: Mapping[int, Test], places: Mapping[Key, int], full: int) -> int:
+def _start(tests: Mapping[int, Test], places: Places, full: int) -> int:
     """The rules that a value below, or other than, every constant does not make false."""
-    return full & ~sum(1 << bit for bit, test in tests.items() if not atoms.holds(test, 0, places))
+    return full & ~sum(1 << bit for bit, test in tests.items() if not predicates.holds(test, 0, places))
 
 
-def _moved(mask: int, bits: Sequence[int], tests: Mapping[int, Test], place: int, places: Mapping[Key, int]) -> int:
+def _moved(mask: int, bits: Iterable[int], tests: Mapping[int, Test], place: int, places: Places) -> int:
     """`mask` with the rules `bits` judged afresh at `place`."""
     for bit in bits:
-        if (mask >> bit & 1) != atoms.holds(tests[bit], place, places):
+        if (mask >> bit & 1) != predicates.holds(tests[bit], place, places):
             mask ^= 1 << bit
     return mask
 
 
-def _sweep(tests: Mapping[int, Test], ladder: _Ladder, full: int) -> list[int]:
+def _sweep(tests: Mapping[int, Test], places: Places, mentions: Mapping[Key, Sequence[int]], full: int) -> list[int]:
     """The mask of every place, from the lowest: only rules that mention a constant change there."""
-    mask = _start(tests, ladder.places, full)
+    mask = _start(tests, places, full)
     masks = [mask]
-    for key, place in ladder.places.items():
+    for key, place in places.of.items():
         for at in (place, place + 1):
-            mask = _moved(mask, ladder.mentions[key], tests, at, ladder.places)
+            mask = _moved(mask, mentions[key], tests, at, places)
             masks.append(mask)
     return masks
 
 
-def _text(tests: Mapping[int, Test], ladder: _Ladder, full: int) -> Lookup:
-    places = ladder.places
+def _text(tests: Mapping[int, Test], places: Places, mentions: Mapping[Key, Sequence[int]], full: int) -> Lookup:
     other = _start(tests, places, full)
-    masks = {key: _moved(other, ladder.mentions[key], tests, place, places) for key, place in places.items()}
+    masks = {key: _moved(other, mentions[key], tests, place, places) for key, place in places.of.items()}
 
     def lookup(value: Value) -> int | None:
         return masks.get(value, other) if type(value) is str else None
@@ -153,9 +155,8 @@ def _text(tests: Mapping[int, Test], ladder: _Ladder, full: int) -> Lookup:
 
 
 def _flag(tests: Mapping[int, Test], full: int) -> Lookup:
-    places: dict[Key, int] = {False: 1, True: 3}
-    bits = tuple(tests)
-    no, yes = (_moved(full, bits, tests, place, places) for place in (1, 3))
+    places = Places((False, True))
+    no, yes = (_moved(full, tests, tests, places.of[key], places) for key in places.keys)
 
     def lookup(value: Value) -> int | None:
         if value is True:
@@ -166,7 +167,7 @@ def _flag(tests: Mapping[int, Test], full: int) -> Lookup:
 
 
 def _nan(tests: Mapping[int, Test], full: int) -> int:
-    return full & ~sum(1 << bit for bit, test in tests.items() if not atoms.holds_for_nan(test))
+    return full & ~sum(1 << bit for bit, test in tests.items() if not predicates.holds_for_nan(test))
 
 
 def _number(keys: list[Key], masks: list[int], nan: int) -> Lookup:
