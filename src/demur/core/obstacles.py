@@ -64,6 +64,8 @@ def find(decision: Decision) -> Obstacles:
 
 def _of(told: RuleTruth, decision: Decision, schema: Schema) -> Iterator[Obstacle]:
     for clause in told.clauses:
+        if clause.truth is Truth.TRUE and told.truth is not Truth.TRUE:
+            continue  # A group that holds has done its part; what its other members lack is in nobody's way.
         for item in clause.conditions:
             if _is_in_the_way(item.truth, told.truth, told.rule.effect, is_unless=clause.is_unless):
                 yield _obstacle(told.rule, item, schema, decision)
