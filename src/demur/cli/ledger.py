@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from demur.wiring import Reader
 
 POLL_SECONDS = 0.5
-TOLD = ("outcome", "refusal_category", "verdict", "triggering_policy", "review", "grant")
+TOLD = ("outcome", "refusal_category", "verdict", "triggering_policy", "review", "grant", "cause", "count")
 """The members of a record that its line shows."""
 app = typer.Typer(help="Verify, show and judge again what was recorded.", no_args_is_help=True, rich_markup_mode=None)
 
