@@ -49,8 +49,10 @@ bench: $(VENV)/.dev ## Speed beside that of peers, in one run
 eval: $(VENV)/.dev ## Real tool calls of agents, and attacks on them, through the gate
 	$(BIN)/python examples/agentdojo
 
-docs: $(VENV)/.dev ## Renew docs/cli.md, and run the examples in all documents
+docs: $(VENV)/.dev ## Renew what documents copy from the program, then run every example in them
 	$(BIN)/python tests/docs/generate.py
+	$(BIN)/demur schema > docs/policy.schema.json
+	$(BIN)/python tests/docs/renew.py README.md docs/guides/*.md
 	$(BIN)/pytest -q tests/docs
 
 mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants and the condition language
