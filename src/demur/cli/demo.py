@@ -31,13 +31,13 @@ INK = {"allow": "green", "defer": "yellow", "deny": "red", "unavailable": "magen
 """Colour repeats what the word says; without colours nothing is lost."""
 CLERK = {"type": "user", "id": "kim"}
 ASSISTANT = "front-desk-assistant"
-WIDTH = 110
+WIDTH = 100
 _INDENT = 28
 
 
 def demo(
     home: Annotated[
-        Path | None, typer.Option("--home", metavar="DIR", help="Keep what is recorded here; default: nowhere.")
+        Path | None, typer.Option("--home", metavar="DIR", help="Keep what was recorded here; default: nowhere.")
     ] = None,
 ) -> None:
     """See actions allowed, refused and deferred, the disk fail, and a ledger that notices tampering."""
@@ -141,7 +141,8 @@ class Desk:
         words = [reason.category.value, reason.disposition.value, reason.policy_reference]
         outcome = answer.outcome.value
         self._teller.tell(label, ", ".join(word for word in words if word not in {"", outcome}), outcome)
-        self._teller.tell("", refused.explain())
+        # The folder has another name in every run and means nothing to the reader.
+        self._teller.tell("", refused.explain().replace(str(self._home), "HOME"))
         for item in refused.missing_conditions:
             self._teller.tell("", f"because {item.explanation} ({', '.join(item.facts)})")
 
