@@ -52,6 +52,8 @@ R = TypeVar("R")
 Arguments: TypeAlias = Mapping[str, object]
 Part: TypeAlias = Union[Mapping[str, object], "Callable[[Arguments], Mapping[str, object]]"]
 """A part of the request, or a function of the arguments that makes it."""
+OnRefusal: TypeAlias = Union[Literal["raise"], "Callable[[Refusal | Deferral], object]"]
+_Ask: TypeAlias = "Callable[[inspect.BoundArguments], permit]"
 
 _LOCAL = Caller()
 _log = logging.getLogger("demur")
@@ -78,7 +80,7 @@ def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
     caller: Caller = _LOCAL,
     understands: Collection[str] = (),
     leave_out: Collection[str] = ("self", "cls"),
-    on_refusal: Literal["raise"] | Callable[[Refusal | Deferral], object] = "raise",
+    on_refusal: OnRefusal = "raise",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator that lets a plain or a coroutine function run only with a grant.
 
@@ -100,29 +102,41 @@ def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
             asked.actual = lambda grant: tool.narrow(bound, grant)
             return asked
 
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = tool.bind(args, kwargs)
-            with contextlib.ExitStack() as stack:
-                try:
-                    stack.enter_context(ask(bound))
-                except RefusedError as error:
-                    return cast("R", _answer(error, on_refusal))
-                return function(*bound.args, **bound.kwargs)
-
-        @functools.wraps(function)
-        async def call_async(*args: P.args, **kwargs: P.kwargs) -> object:
-            bound = tool.bind(args, kwargs)
-            async with contextlib.AsyncExitStack() as stack:
-                try:
-                    await stack.enter_async_context(ask(bound))
-                except RefusedError as error:
-                    return _answer(error, on_refusal)
-                return await cast("Awaitable[object]", function(*bound.args, **bound.kwargs))
-
-        return cast("Callable[P, R]", call_async) if inspect.iscoroutinefunction(function) else call
+        if inspect.iscoroutinefunction(function):
+            return cast("Callable[P, R]", _guarded_async(function, tool, ask, on_refusal))
+        return _guarded(function, tool, ask, on_refusal)
 
     return decorate
+
+
+def _guarded(function: Callable[P, R], tool: _Tool, ask: _Ask, on_refusal: OnRefusal) -> Callable[P, R]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = tool.bind(args, kwargs)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(ask(bound))
+            except RefusedError as error:
+                return cast("R", _answer(error, on_refusal))
+            return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def _guarded_async(
+    function: Callable[P, Awaitable[R]], tool: _Tool, ask: _Ask, on_refusal: OnRefusal
+) -> Callable[P, Awaitable[R]]:
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = tool.bind(args, kwargs)
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(ask(bound))
+            except RefusedError as error:
+                return cast("R", _answer(error, on_refusal))
+            return await function(*bound.args, **bound.kwargs)
+
+    return call
 
 
 class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as permitted`)
@@ -290,7 +304,7 @@ def _ending(error: BaseException | None) -> Completion:
     return Completion.FAILURE if isinstance(error, Exception) else Completion.UNKNOWN
 
 
-def _answer(error: RefusedError, on_refusal: Literal["raise"] | Callable[[Refusal | Deferral], object]) -> object:
+def _answer(error: RefusedError, on_refusal: OnRefusal) -> object:
     if callable(on_refusal) and isinstance(error.answer, Refusal | Deferral):
         return on_refusal(error.answer)
     raise error
