@@ -1,1 +1,1 @@
-"""The rules: pure functions over values. Read terms, schema, intake, resolution, cel, policy, decision in this order."""
+"""The rules, pure: functions over values. Read terms, schema, intake, resolution, cel, policy, decision, in order."""
