@@ -34,6 +34,7 @@ GUARDED = [
 ]
 
 UNGUARDED = [
+    'resource.owners.all(o, has(o.email) && resource.owners.all(p, p.email == "x"))',
     NOTE,
     f"{HAS} || {NOTE}",
     f"!{HAS} && {NOTE}",

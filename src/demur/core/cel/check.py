@@ -315,10 +315,9 @@ class _Checker:
             hidden = not operand.rooted and any(name == operand.parts[0] for name, _ in self.locals)
             found = None if hidden else self.fact(operand)
             if found is not None and found[1] == len(operand.parts) and isinstance(found[0], FactRef):
-                self.reads.pop(id(found[0]), None)
                 return HasFact(found[0].path, found[0].slot)
-            if found is not None:
-                self.reads.pop(id(found[0]), None)
+            if found is None and not hidden:
+                return self.path(operand)  # Refuses the whole path, not the part of it that would have to be a map.
             parent = Path(operand.at, operand.depth, operand.parts[:-1], operand.rooted)
             return self.select(self.visit(parent), operand.parts[-1], operand.at, test=True)
         message = "`has` takes one path, such as `has(resource.owner)`"

@@ -7,7 +7,6 @@ under what they need to be false, whatever their order: the operators are commut
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from demur.core.cel.ir import And, Call, Choose, Const, FactRef, HasFact, Local, Macro, Node, Not, Or, Select
@@ -40,23 +39,22 @@ class Sure(NamedTuple):
 
 
 class Present(NamedTuple):
-    """What is sure to be present at a place: `counts` siblings say so, `own` is what the place itself says."""
+    """What is sure to be present at a place: the `paths` that siblings here need, and those that hold further out."""
 
-    counts: Mapping[str, int]
-    own: frozenset[str]
+    paths: frozenset[str]
     outer: Present | None
 
     def holds(self, path: str) -> bool:
         """Whether a sibling, here or further out, makes sure of the path."""
         place: Present | None = self
         while place is not None:
-            if place.counts.get(path, 0) > (path in place.own):
+            if path in place.paths:
                 return True
             place = place.outer
         return False
 
 
-_NOWHERE = Present({}, _NO_PATHS, None)
+_NOWHERE = Present(_NO_PATHS, None)
 
 
 def analyse(node: Node, reads: Mapping[int, tuple[Node, int]]) -> Analysis:
@@ -102,9 +100,10 @@ class _Walk:
     def siblings(self, node: And | Or, present: Present, level: int) -> None:
         sures = [self.sure(arg, level) for arg in node.args]
         sides = [(sure.true if isinstance(node, And) else sure.false) or _NO_PATHS for sure in sures]
-        counts = Counter(path for side in sides for path in side)
-        for arg, side in zip(node.args, sides, strict=True):
-            self.visit(arg, Present(counts, side, present), level)
+        # A path that an operand itself needs is read within it only under that need, or `learn_choice` left it out.
+        here = Present(_NO_PATHS.union(*sides), present)
+        for arg in node.args:
+            self.visit(arg, here, level)
 
     def sure(self, node: Node, level: int) -> Sure:
         """What the truth of a part says about presence, worked out once for each part."""
@@ -186,7 +185,7 @@ def _shown(node: Node) -> str:
 
 
 def _under(present: Present, more: Paths) -> Present:
-    return Present(dict.fromkeys(more, 1), _NO_PATHS, present) if more else present
+    return Present(more, present) if more else present
 
 
 def _union(sets: Iterable[Paths]) -> Paths:
