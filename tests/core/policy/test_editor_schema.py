@@ -32,7 +32,7 @@ WRITTEN = [
 ]
 BEYOND_A_SCHEMA = {
     "condition_argument_of_other_action", "condition_argument_of_some_actions", "condition_argument_of_two_types",
-    "condition_guard_in_other_group_member", "condition_ill_typed", "condition_in_block", "condition_in_folded_block",
+    "condition_guard_in_other_group_member", "condition_ill_typed", "condition_guard_of_unknown_fact", "condition_in_block", "condition_in_folded_block",
     "condition_in_quotes", "condition_int_and_double", "condition_name_twice", "condition_not_bool",
     "condition_unguarded", "condition_unknown_fact", "counter_optional_key", "counter_sum_of_text",
     "counter_unknown_action", "counter_unknown_key_fact", "counter_without_zone", "fact_argument_under_facts",
@@ -40,7 +40,7 @@ BEYOND_A_SCHEMA = {
     "fact_prefix_of_another", "fact_type_inside_list", "fact_unknown_source", "fact_usage", "fact_without_source",
     "heading_test_without_suffix", "heading_unknown_zone", "namespace_action_not_owned", "namespace_permit_not_owned",
     "rule_alternative_unknown", "rule_id_twice", "rule_narrow_text_limit", "rule_narrow_unknown_argument",
-    "rule_narrow_wrong_type", "rule_obligation_two_meanings", "rule_unknown_action",
+    "rule_narrow_wrong_type", "rule_obligation_two_meanings", "rule_unknown_action", "rule_unknown_action_with_conditions",
     "shipped_allow_list_unknown_action", "shipped_code_in_number", "shipped_quota_without_day", "source_key_unknown",
     "source_outside_folder",
 }  # fmt: skip

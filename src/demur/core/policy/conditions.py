@@ -18,6 +18,7 @@ from demur.core.cel.check import check
 from demur.core.policy.consequences import read_narrowing
 from demur.core.policy.document import AnyOf, Clause, Condition
 from demur.core.policy.drafts import DraftAny
+from demur.core.policy.facts import ACTION
 from demur.core.policy.library import PARAMETERS, Shipped, Surroundings, expand
 from demur.core.policy.located import Table, place, shorten
 from demur.core.policy.reading import Keys, quoted
@@ -93,7 +94,7 @@ class Conditions:
             expr, explanation = expansion[0], explanation or expansion[1]
         checked = self._check(expr, view)
         if isinstance(checked, ConditionError):
-            self._refuse(condition, draft.rule.file, checked, view)
+            self._refuse(condition, draft, checked, view)
             return None, [], frozenset()
         node = Condition(name=condition.name, expr=expr.strip(), explanation=explanation, node=checked.node)
         return node, [(condition, use) for use in checked.uses], checked.guards
@@ -126,9 +127,11 @@ class Conditions:
         found = expand(shipped, keys, Surroundings(view, self.declared, self.counters, self.zone, self.is_zone))
         return (found.expr, found.explanation) if found is not None else None
 
-    def _refuse(self, condition: DraftCondition, file: str, error: ConditionError, view: View) -> None:
+    def _refuse(self, condition: DraftCondition, draft: DraftRule, error: ConditionError, view: View) -> None:
         message, hint = str(error), error.hint
         path = error.found if error.expected == "a declared fact" else ""
+        if draft.is_partial and path.startswith(f"{ACTION}."):
+            return  # What is wrong is the name of the action, and that has been told.
         if path in view.conflicts:
             message = f"expected one type of `{path}` in all actions that the rule covers, found {view.conflicts[path]}"
             hint = "write a rule for each of them"
@@ -145,7 +148,9 @@ class Conditions:
         elif error.expected and error.expected not in message:
             found = f", found {error.found}" if error.found and error.found not in message else ""
             message = f"{message}: expected {error.expected}{found}"
-        self.report.add(Problem(file, *_place(condition, error.line, error.column), message, hint, "condition"))
+        self.report.add(
+            Problem(draft.rule.file, *_place(condition, error.line, error.column), message, hint, "condition")
+        )
 
     def _check_guards(
         self, draft: DraftRule, reads: Iterable[tuple[DraftCondition, Use]], present: frozenset[str], view: View

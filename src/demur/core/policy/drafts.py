@@ -79,6 +79,8 @@ class DraftRule:
     keys: Keys
     when: tuple[DraftCondition | DraftAny, ...]
     unless: tuple[DraftCondition | DraftAny, ...]
+    is_partial: bool
+    """Some of the actions were refused, so that what the rule may name is not known."""
 
     def conditions(self) -> list[DraftCondition]:
         """Every condition, members of groups included."""
@@ -143,7 +145,7 @@ class Drafts:
             file=heading.file,
             line=node.line,
         )
-        return DraftRule(rule, keys, when, unless)
+        return DraftRule(rule, keys, when, unless, is_partial=len(actions) < len(keys.items("actions")))
 
     def _actions(self, heading: Heading, keys: Keys, effect: Effect | None) -> tuple[str, ...]:
         found = read_patterns(self.report, keys, "actions", self.declared.actions)

@@ -54,6 +54,9 @@ def includes(outer: str, inner: str) -> bool:
 
 def overlap(left: str, right: str) -> bool:
     """Whether some name is matched by both."""
+    mine, theirs = left.partition(ANY)[0], right.partition(ANY)[0]
+    if not (mine.startswith(theirs) or theirs.startswith(mine)):
+        return False
     reached = {0}
     for symbol in left:
         reached = _closure(reached, right)

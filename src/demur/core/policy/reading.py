@@ -35,7 +35,7 @@ class Report:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._places: set[tuple[str, int, int]] = set()
-        self._guesses = 0
+        self._nearest: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def note(self, file: str, at: Located | Entry, message: str, hint: str = "", *, code: str = "invalid") -> None:
         """Note a problem at the place of a value or key."""
@@ -50,18 +50,24 @@ class Report:
         self.problems.append(problem)
 
     def guess(self, word: str, known: Iterable[str]) -> str:
-        """`did you mean ...?` where a known word is near, or the known words where they are few, or nothing.
+        """`did you mean ...?` where a known word is near, or the known words where they are few, or nothing."""
+        candidates = sorted(set(known))
+        near = self.nearest(word, candidates)
+        if near:
+            return f"did you mean `{near}`?"
+        return "expected one of " + quoted(candidates) if 0 < len(candidates) <= _FEW else ""
+
+    def nearest(self, word: str, known: Collection[str]) -> str:
+        """The known word most like this one, or nothing.
 
         The work is capped: a hostile document cannot buy an unbounded search with its mistakes.
         """
-        candidates = sorted(set(known))[:_MAX_CANDIDATES]
-        self._guesses += 1
-        if self._guesses > _MAX_GUESSES or not candidates:
-            return ""
-        near = nearest(word, candidates)
-        if near:
-            return f"did you mean `{near}`?"
-        return "expected one of " + quoted(candidates) if len(candidates) <= _FEW else ""
+        candidates = tuple(known)[:_MAX_CANDIDATES]
+        found = self._nearest.get((word, candidates))
+        if found is None:
+            found = nearest(word, candidates) if len(self._nearest) < _MAX_GUESSES else ""
+            self._nearest[word, candidates] = found
+        return found
 
 
 _FEW = 12
@@ -101,20 +107,28 @@ class Keys:
         if not isinstance(node, Table):
             report.note(file, node, f"expected {what} as a table, found {describe(node)}")
             return
+        meant: set[str] = set()
         for entry in node.entries:
             if entry.key in known:
                 self.values[entry.key] = entry.value
             else:
-                message = f"unknown key `{shorten(entry.key)}` in {what}"
-                report.note(file, entry, message, self._why_unknown(entry, known))
-        missing = [key for key in needs if key not in self.values]
+                meant.add(self._unknown(entry, known))
+        missing = [key for key in needs if key not in self.values and key not in meant]
         if missing:
             report.note(file, node, f"expected {quoted(missing)} in {what}, found no such key", code="missing-key")
 
-    def _why_unknown(self, entry: Entry, known: Collection[str]) -> str:
-        if " " in entry.key and isinstance(entry.value, Scalar) and entry.value.value is None:
-            return "a comma in braces begins another key; quote the text, if it belongs to the one before"
-        return self.report.guess(entry.key, known)
+    def _unknown(self, entry: Entry, known: Collection[str]) -> str:
+        """Note a key that the table may not have; gives the key that was meant, if one is near."""
+        near = self.report.nearest(entry.key, known)
+        if near:
+            hint = f"did you mean `{near}`?"
+        elif " " in entry.key and isinstance(entry.value, Scalar) and entry.value.value is None:
+            hint = "a comma in braces begins another key; quote the text, if it belongs to the one before"
+        else:
+            hint = "expected one of " + quoted(sorted(known)) if len(known) <= _FEW else ""
+        message = f"unknown key `{shorten(entry.key)}` in {self.what}"
+        self.report.note(self.file, entry, message, hint, code="unknown-key")
+        return near
 
     def note(self, key: str, message: str, hint: str = "") -> None:
         """Note a problem at the value of a key, or at the table where the key is missing."""
