@@ -14,18 +14,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.cli import transcript
-from tests.docs.test_examples_run import DOCUMENTS, FENCE, ROOT, blocks, execute
+from tests.docs.test_examples_run import DOCUMENTS, FENCE, ROOT, Block, blocks, execute
 
 
 def renewed(text: str, folder: Path) -> str:
-    """The console block with what its commands print now."""
+    """The console block with what its commands print now; as it stands where all of it still fits."""
     lines: list[str] = []
+    is_fresh = True
     for step, output, code in transcript.run(transcript.read(text.splitlines()), folder):
+        fits = bool(transcript.pattern(step.expected).fullmatch(transcript.printed(output)))
+        is_fresh = is_fresh and fits and code == step.exit_code
         lines.append("$ " + step.command.replace("\n", "\n> "))
-        fits = transcript.pattern(step.expected).fullmatch(transcript.printed(output))
-        lines += step.expected if fits else [line.rstrip() for line in output.rstrip().splitlines()]
+        is_abridged = any(line == "..." or "[..]" in line for line in step.expected)
+        lines += step.expected if fits and is_abridged else [line.rstrip() for line in output.rstrip().splitlines()]
         lines += [f"[exit {code}]"] if code else []
-    return "\n".join(lines) + "\n"
+    return text if is_fresh else "\n".join(lines) + "\n"
 
 
 def renew(document: Path) -> None:
@@ -47,7 +50,7 @@ def renew(document: Path) -> None:
         document.write_text(after, encoding="utf-8")
 
 
-def _run(block: object, folder: Path, names: dict[str, object]) -> str:
+def _run(block: Block, folder: Path, names: dict[str, object]) -> str:
     execute(block, folder, names)
     return block.text
 

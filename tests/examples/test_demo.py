@@ -1,0 +1,130 @@
+"""The demonstration: it happens as told, every line comes from the run, and tampering never goes unnoticed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from demur import wiring
+from demur.cli import tampering
+from demur.core.ledger import chain
+from demur.errors import LedgerError
+from demur.evaluation import replay
+
+pytestmark = pytest.mark.slow
+DEMUR = str(Path(sys.executable).parent / "demur")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    told = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1", **environment}
+    told = {name: value for name, value in told.items() if value}
+    return subprocess.run(
+        [DEMUR, "demo", *arguments], capture_output=True, text=True, check=False, timeout=120, env=told
+    )
+
+
+@pytest.fixture(scope="module")
+def told() -> str:
+    ended = demo()
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "home"
+    assert demo("--home", str(folder)).returncode == 0
+    return folder
+
+
+def verify(folder: Path) -> chain.Chain:
+    with closing(wiring.open_reader(folder)) as reader:
+        return chain.check(reader.records(), log=reader.log)
+
+
+def different(folder: Path) -> list[int]:
+    with closing(wiring.open_reader(folder)) as reader:
+        findings = list(replay.replay(reader.records(), reader, reader.vault))
+    return [finding.sequence for finding in findings if finding.status is not replay.Status.SAME]
+
+
+def leaves(folder: Path) -> list[dict[str, object]]:
+    with closing(wiring.open_reader(folder)) as reader:
+        return [chain.read_leaf(record.leaf) for record in reader.records()]
+
+
+def test_the_story_is_told_in_order(told: str) -> None:
+    outcomes = re.findall(r"^   \S.*? {2,}(allow|deny|defer|unavailable)  ", told, re.MULTILINE)
+
+    assert outcomes == ["allow", "deny", "defer", "allow", "defer", "deny", "unavailable", "allow"]
+    assert re.findall(r"tool runs: (\d)", told) == ["1", "0", "0", "1", "0", "0", "0", "1"]
+
+
+def test_the_story_fits_on_a_screen_and_says_nothing_on_standard_error() -> None:
+    ended = demo()
+
+    assert len(ended.stdout.splitlines()) <= 70
+    assert max(map(len, ended.stdout.splitlines())) <= 100
+    assert ended.stderr == ""
+
+
+def test_colour_repeats_what_the_words_say(told: str) -> None:
+    coloured = demo(NO_COLOR="", TERM="xterm-256color", FORCE_COLOR="1").stdout
+
+    assert ANSI.search(coloured)
+    assert ANSI.sub("", coloured) == told
+
+
+def test_the_ledger_that_is_kept_holds_what_was_told(home: Path) -> None:
+    decisions = [leaf["outcome"] for leaf in leaves(home) if leaf["type"] == "decision"]
+    gaps = [leaf["count"] for leaf in leaves(home) if leaf["type"] == "gap"]
+
+    assert decisions == ["allow", "deny", "defer", "allow", "defer", "deny", "allow"]
+    assert gaps == [1]
+    assert verify(home).end.size == len(leaves(home))
+    assert different(home) == []
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("keep")
+    ended = demo("--home", str(tmp_path))
+
+    assert ended.returncode == 2
+    assert "expected an empty folder" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_full_disk_does_not_reach_where_the_story_is_printed(tmp_path: Path) -> None:
+    printed = tmp_path / "printed"
+    with printed.open("w") as file:
+        ended = subprocess.run([DEMUR, "demo"], stdout=file, check=False, timeout=120)
+
+    assert ended.returncode == 0
+    assert "unavailable" in printed.read_text()
+
+
+@pytest.mark.parametrize("sequence", range(16))
+def test_a_bit_flipped_in_any_record_is_found_there(home: Path, tmp_path: Path, sequence: int) -> None:
+    tampering.flip_bit(home, tmp_path / "copy", sequence)
+
+    with pytest.raises(LedgerError, match=rf"^record {sequence}: the leaf was altered"):
+        verify(tmp_path / "copy")
+    assert verify(home).end.size == 16
+
+
+@pytest.mark.parametrize("outcome", ["allow", "deny", "defer"])
+def test_an_altered_outcome_verifies_and_is_named_by_replay(home: Path, tmp_path: Path, outcome: str) -> None:
+    for sequence, leaf in enumerate(leaves(home)):
+        if leaf["type"] == "decision" and leaf["outcome"] != outcome:
+            tampering.alter_outcome(home, tmp_path / "copy", sequence, outcome)
+            assert verify(tmp_path / "copy").end.size == 16
+            assert different(tmp_path / "copy") == [sequence]
+            shutil.rmtree(tmp_path / "copy")
