@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demur.cli import tampering, terminal
+from demur.cli import terminal
 from demur.errors import ConfigurationError, LedgerError, RefusedError, RulingError
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ def _rule(teller: Teller, gate: Gateway, review_id: str, name: str, credential: 
 
 def _tamper(teller: Teller, home: Path, scratch: Path) -> None:
     """What an auditor finds in the ledger, and in two copies that somebody altered."""
+    from demur.cli import tampering
+
     teller.begin("The ledger, and what tampering with a copy of it leaves behind")
     teller.tell("demur ledger verify", _verified(home))
     teller.tell("demur ledger replay", _replayed(home))
