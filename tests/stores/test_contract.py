@@ -139,6 +139,7 @@ def test_a_work_that_raises_leaves_nothing_behind(store: Store) -> None:
         tx.append(rows.draft(9))
         tx.put_request(rows.request("r"))
         tx.put_grant(rows.grant("g", "revoked"))
+        tx.put_grant(rows.grant("g", "redeemed"))
         tx.put_review(rows.review("v", state="denied"))
         tx.spend(rows.spend("g2"))
         tx.settle("g")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 NEVER = 2**63 - 1
 """`expires_at` of a settled row, in nanoseconds: the year 2262, and the largest integer of both databases."""
-MAX_ROWS = 200_000
-"""Rows kept over all windows, about 60 MB, before all are dropped and built again where they are asked for."""
+MAX_ROWS = 100_000
+"""Rows kept over all windows, about 40 MB, before all are dropped and built again where they are asked for."""
 
 Key = tuple[str, bytes]
 """A counter's name and the blinded key of whom it counts."""
