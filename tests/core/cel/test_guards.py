@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from demur.core.cel import check
-from tests.core.cel.given import SCOPE
+from demur.core.cel import Scope, Variable, check
+from tests.core.cel.given import BOOL, SCOPE
 
 NOTE = 'resource.note == "x"'
 HAS = "has(resource.note)"
@@ -103,3 +103,8 @@ def test_testing_is_not_reading() -> None:
 def test_thousands_of_guards_are_followed_in_linear_time() -> None:
     text = " && ".join([HAS, NOTE] * 1_400)
     assert all(use.guarded for use in check(text, SCOPE).uses)
+
+
+def test_a_fact_is_not_optional_unless_it_says_so() -> None:
+    scope = Scope({"a.b": Variable(0, BOOL)}, lambda _: True)
+    assert check("a.b", scope).uses == ()

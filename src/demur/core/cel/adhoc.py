@@ -44,9 +44,8 @@ def adhoc(text: str, bind: Mapping[str, object], zones: Zones, *, unknown: Colle
     variables: dict[str, Variable] = {}
     row: list[State] = []
     for name, value in bind.items():
-        if name not in unknown:
-            variables[name] = Variable(len(row), infer(value, name))
-            row.append(cast("Value", value))
+        variables[name] = Variable(len(row), infer(value, name))
+        row.append(cast("Value", value))
     for name in sorted(set(unknown)):
         variables[name] = Variable(len(row), lattice.DYN)
         row.append(Missing.UNKNOWN)
