@@ -140,6 +140,11 @@ def test_a_place_within_a_text_is_found_in_the_file(text: str, wanted: str, expe
     assert place(found, before.count("\n") + 1, len(before) - before.rfind("\n")) == expected
 
 
+def test_of_equal_lines_each_has_its_own_place() -> None:
+    found = scalar("x: |\n  ab\n  ab\n  ab\n")
+    assert [place(found, line, 2) for line in (1, 2, 3)] == [(2, 4), (3, 4), (4, 4)]
+
+
 def test_a_byte_order_mark_is_left_out() -> None:
     assert parse("\ufeffx: 1".encode(), "f.yaml").root == parse(b"x: 1", "f.yaml").root
 

@@ -151,6 +151,19 @@ def test_what_a_case_does_not_say_comes_from_static_sources() -> None:
     assert verdict("facts: {usage.today: 4}\nexpect: {outcome: defer}", defaults).passed
 
 
+def test_a_source_is_not_asked_for_what_a_case_says() -> None:
+    asked: list[str] = []
+
+    def learn(_: Request, wanted: Mapping[str, Sequence[str]], __: Timestamp) -> Mapping[str, Learned]:
+        asked.extend(path for paths in wanted.values() for path in paths)
+        return {}
+
+    text = f"demur-test: 1\n{DEFAULTS}cases: [{{name: n, expect: {{outcome: allow}}}}]\n"
+    (suite,) = read_suites([parse(text.encode(), "a.test.yaml")])
+    assert run(suite.cases[0], SET, learn).passed
+    assert asked == []
+
+
 def test_what_nobody_says_is_unknown() -> None:
     """S2.1."""
     defaults = DEFAULTS.replace("account.frozen: false, ", "")

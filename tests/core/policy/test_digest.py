@@ -136,3 +136,17 @@ def test_any_order_of_rules_gives_one_digest() -> None:
     texts = ["demur: 1\nnamespace: a\nrules:\n" + "\n".join(order) for order in permutations(rules)]
     digests = {loaded(text).digest for text in texts}
     assert len(digests) == 1
+
+
+def test_what_may_not_hold_is_part_of_a_rule() -> None:
+    """S3.7."""
+    rule = "{demur: 1, namespace: a, rules: [{id: r, effect: permit, actions: [x], unless: [{name: n, expr: %s}]}]}"
+    assert loaded(rule % 'action.name == "x"').digest != loaded(rule % 'action.name == "y"').digest
+
+
+def test_the_zone_is_part_of_the_set_even_where_nothing_reads_it_yet() -> None:
+    """S2.4, S3.7."""
+    assert (
+        loaded("{demur: 1, namespace: a, zone: UTC}").digest
+        != loaded("{demur: 1, namespace: a, zone: Asia/Tokyo}").digest
+    )

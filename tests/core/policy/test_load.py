@@ -227,6 +227,14 @@ def test_an_argument_that_one_covered_action_lacks_needs_a_guard() -> None:
     ]
 
 
+def test_one_text_means_something_else_over_other_actions() -> None:
+    rule = "  - {id: r%d, effect: permit, actions: [%s], when: [{name: n, expr: action.amount > 3}]}\n"
+    found = problems(SHOP + "rules:\n" + rule % (1, "refund") + rule % (2, "ship"))
+    assert [line.split(": ", 1)[1] for line in found] == [
+        "expected an argument of an action that the rule covers, found `action.amount`"
+    ]
+
+
 # ---------------------------------------------------------------- namespaces (S3.6)
 
 ROOTS = "demur: 1\nnamespace: {0}\nowns: [{1}]\nrules: [{{id: r, effect: {2}, actions: [{3}]}}]\n"
