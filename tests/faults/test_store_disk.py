@@ -269,6 +269,14 @@ def test_a_second_owner_is_refused_and_told_the_pid(store: SqliteStore, path: Pa
     assert store.submit(rows.append(1)).result(WAIT).sequence == 1
 
 
+def test_a_second_name_of_the_file_makes_no_second_owner(store: SqliteStore, path: Path) -> None:
+    (path.parent / "link").symlink_to(path.parent, target_is_directory=True)
+    path.with_name("other.db").symlink_to(path)
+    for name in (path.parent / "link" / "ledger.db", path.with_name("other.db")):
+        with pytest.raises(OwnedElsewhereError):
+            SqliteStore(name, "demo")
+
+
 def test_after_closing_another_may_own_it(store: SqliteStore, path: Path) -> None:
     store.close()
     other = SqliteStore(path, "demo", rows.clock())

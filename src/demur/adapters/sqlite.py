@@ -56,9 +56,11 @@ class SqliteStore:
         opened, `LedgerError` where `log` is no token or the last record cannot be read.
         """
         self.log = record.check_log(log)
-        self._backend = SqliteOwner(Path(path), log, connect)
+        # Two names of one file must be one lease.
+        path = Path(path).resolve()
+        self._backend = SqliteOwner(path, log, connect)
         self.was_clean = self._backend.was_clean
-        self._reader = _Readers(Path(path), log, connect)
+        self._reader = _Readers(path, log, connect)
         self._writer = Writer(
             self._backend,
             clock or SystemClock(),
