@@ -85,7 +85,7 @@ def test_a_failed_permit_that_the_requester_can_mend_asks_to_modify(bank: Policy
         "category": "scope_exceeded",
         "disposition": "modify",
         "policy_reference": "bank/transfer",
-        "explanation": "nothing permits this action for this request (the amount is within the limit of 100 EUR)",
+        "explanation": "nothing permits this action for this request (this needs that the amount is within the limit of 100 EUR)",
     }
 
 
@@ -191,7 +191,8 @@ def test_a_refusal_is_a_problem_document(bank: PolicySet) -> None:
 def test_unavailable_is_no_decision() -> None:
     answer = unavailable("no disk", now=NOW)
     assert (answer.outcome, answer.audit_id, answer.reason.category) == ("unavailable", "", "unavailable")
-    assert answer.explain() == "no disk"
+    assert answer.explain(audience=Audience.OPERATOR) == "no disk"
+    assert "disk" not in json.dumps(answer.to_dict(audience=Audience.AGENT))
 
 
 def test_an_end_user_sees_category_words_and_reference_and_no_more(bank: PolicySet) -> None:

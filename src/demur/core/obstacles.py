@@ -10,6 +10,7 @@ Clauses: S3.2, S3.4, S9 (missing conditions are complete even where no remedy is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,14 +30,26 @@ MAX_PERMITS = 100
 """Of so many permits on one action, at most, the failed conditions are told."""
 
 
+class Standing(StrEnum):
+    """How a condition stands in the way: it holds and should not, it should hold, it is not known, it failed."""
+
+    HOLDS = "holds"
+    LACKING = "lacking"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition that stands in the way, the rule it belongs to and the facts it reads."""
+    """One condition that stands in the way, the rule it belongs to and the facts it reads.
+
+    `facts` of an unknown condition are only those that are missing.
+    """
 
     rule: str
     condition: str
     explanation: str
     facts: tuple[str, ...]
-    truth: str
+    state: Standing
     is_confidential: bool = False
 
 
@@ -90,9 +103,17 @@ def _obstacle(rule: Rule, item: ConditionTruth, schema: Schema, decision: Decisi
         condition=item.condition.name,
         explanation=item.condition.explanation,
         facts=item.missing if item.truth is Truth.UNKNOWN else item.reads,
-        truth=item.truth.value,
+        state=_STANDING[item.truth],
         is_confidential=any(fact is not None and fact.confidential for fact in facts),
     )
+
+
+_STANDING = {
+    Truth.TRUE: Standing.HOLDS,
+    Truth.FALSE: Standing.LACKING,
+    Truth.UNKNOWN: Standing.UNKNOWN,
+    Truth.ERROR: Standing.FAILED,
+}
 
 
 def is_confidential(rule: Rule, decision: Decision) -> bool:

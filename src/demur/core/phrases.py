@@ -1,4 +1,4 @@
-"""What Demur says in its own words, by locale: one plain sentence for each category.
+"""What Demur says in its own words, by locale: one plain sentence for each category, and how a condition is told.
 
 A rule's author can say it better with `messages`; these are what is said otherwise. They acknowledge, give the kind of
 reason, blame nobody and name no threshold (S10).
@@ -22,6 +22,10 @@ _PHRASES: dict[str, dict[str, str]] = {
         "indeterminate": "a rule could not be evaluated, so the action was not allowed",
         "unavailable": "no decision can be made or recorded at the moment; nothing was carried out",
         "not_remediable": "no change to the request would lead to another answer",
+        "holds": "because {}",
+        "lacking": "this needs that {}",
+        "unknown": "not known: {}",
+        "failed": "could not be evaluated: {}",
     },
     "de": {
         "categorical": "diese Aktion ist hier nicht möglich, gleich wer sie verlangt und in welcher Form",
@@ -35,11 +39,15 @@ _PHRASES: dict[str, dict[str, str]] = {
         "indeterminate": "eine Regel ließ sich nicht auswerten, daher wurde die Aktion nicht erlaubt",
         "unavailable": "zur Zeit kann nichts entschieden oder aufgezeichnet werden; es wurde nichts ausgeführt",
         "not_remediable": "keine Änderung der Anfrage würde zu einer anderen Antwort führen",
+        "holds": "Grund: {}",
+        "lacking": "dafür ist nötig: {}",
+        "unknown": "nicht bekannt: {}",
+        "failed": "nicht auswertbar: {}",
     },
 }
 
 
 def phrase(name: str, locale: str) -> str:
-    """The sentence for a category or for `not_remediable`, in the locale, its language, or English."""
+    """The words of this name in the locale, its language, or English; some leave a place (`{}`) for an explanation."""
     texts = _PHRASES.get(locale) or _PHRASES.get(locale.partition("-")[0]) or _PHRASES[FALLBACK]
     return texts[name]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import obstacles
-from demur.core.obstacles import Obstacle
+from demur.core.obstacles import Obstacle, Standing
 from demur.core.phrases import phrase
 from demur.core.policy.document import Obligation
 from demur.core.schema import Fact, Visibility
@@ -86,13 +86,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         messages = self.messages if audience in _TRUSTED else self.shown_messages
         if said := _message(messages, audience, locale):
             return said
-        if self.detail:
+        # What failed inside Demur (a path, a host) is for those who run it.
+        if self.detail and (audience in _TRUSTED or self.outcome is not Outcome.UNAVAILABLE):
             return self.detail
         text = phrase(self.reason_for(audience).category, locale)
-        reasons = [item.explanation for item in self._conditions(audience) if item.explanation]
-        if audience is Audience.END_USER or not reasons:
+        if audience is Audience.END_USER:
             return text
-        return f"{text} ({'; '.join(dict.fromkeys(reasons))})"
+        reasons = dict.fromkeys(_because(item, locale) for item in self._conditions(audience))
+        return f"{text} ({'; '.join(reasons)})" if reasons else text
 
     def reason_for(self, audience: Audience) -> Reason:
         """The reason as this audience may know it."""
@@ -295,10 +296,20 @@ def _message(messages: Mapping[Audience, Mapping[str, str]], audience: Audience,
     return ""
 
 
+def _because(item: Obstacle, locale: str) -> str:
+    told = ", ".join(item.facts) if item.state is Standing.UNKNOWN else item.explanation or item.condition
+    return phrase(item.state, locale).format(told)
+
+
 def _plain(item: Obstacle, audience: Audience) -> dict[str, object]:
-    shown: dict[str, object] = {"condition": item.condition, "explanation": item.explanation, "facts": list(item.facts)}
+    shown: dict[str, object] = {
+        "condition": item.condition,
+        "explanation": item.explanation,
+        "facts": list(item.facts),
+        "state": item.state.value,
+    }
     if audience in _TRUSTED:
-        shown |= {"rule": item.rule, "truth": item.truth}
+        shown["rule"] = item.rule
     return shown
 
 
