@@ -88,6 +88,7 @@ def test_a_condition_that_stands_under_when_and_unless_is_a_contradiction() -> N
         ('subject.role in ["a", "b"] && subject.role == "b"',),
         ("action.urgent != true && action.amount > 1",),
         ("!(action.amount > 5 && action.amount < 10)",),
+        ("!(action.amount > 5 && action.amount < 3)",),
     ],
 )
 def test_conditions_that_can_hold_together_are_left_alone(exprs: tuple[str, ...]) -> None:
