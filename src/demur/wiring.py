@@ -28,12 +28,13 @@ from demur.adapters.sources import DeclaredSources, open_sources
 from demur.adapters.sqlite import SqliteReader, SqliteStore
 from demur.adapters.static_tables import StaticOpener
 from demur.adapters.zones import TzdataZones
-from demur.core.policy.compiled import decode_compiled, encode_compiled
+from demur.core.policy.compiled import CompiledError, decode_compiled, encode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.lint import lint
 from demur.core.policy.located import plain
+from demur.core.policy.recheck import altered
 from demur.core.record import check_log
-from demur.errors import ConfigurationError, StoreError
+from demur.errors import ConfigurationError, LedgerError, StoreError
 from demur.gateway import Gateway
 from demur.observability.events import Events
 from demur.steps import ruling
@@ -178,6 +179,8 @@ class Reader:
     store: SqliteReader
     vault: Vault
     log: str
+    _policies: dict[str, PolicySet | None] = field(default_factory=dict)
+    """Policies read before: a ledger names the same ones again and again."""
 
     def records(self, first: int = 0, last: int | None = None) -> Iterator[StoredRecord]:
         """The records, in order."""
@@ -196,9 +199,11 @@ class Reader:
         return self.store.read(lambda tx: tx.find_sealed(sequence))
 
     def find_policies(self, digest: str) -> PolicySet | None:
-        """The policies with this digest, as they were kept."""
-        raw = self.store.read(lambda tx: tx.find_blob(digest))
-        return PolicySet.build(decode_compiled(raw), TzdataZones()) if raw is not None else None
+        """The policies with this digest, as they were kept; raises `LedgerError` where they were altered."""
+        if digest not in self._policies:
+            raw = self.store.read(lambda tx: tx.find_blob(digest))
+            self._policies[digest] = None if raw is None else _kept(raw, digest)
+        return self._policies[digest]
 
     def policies_in_force(self) -> Documents:
         """The policies that the gate judged by last; raises `StoreError` where no gate was ever opened here."""
@@ -220,6 +225,18 @@ class Reader:
     def close(self) -> None:
         """Let go of the home."""
         self.store.close()
+
+
+def _kept(raw: bytes, digest: str) -> PolicySet:
+    zones = TzdataZones()
+    try:
+        documents = decode_compiled(raw)
+    except CompiledError as error:
+        raise LedgerError(f"the policies `{digest}` cannot be read: {error}") from error
+    strange = altered(documents, zones.is_zone)
+    if strange or documents.digest != digest:
+        raise LedgerError(f"the policies kept as `{digest}` were altered: {', '.join(strange) or 'other policies'}")
+    return PolicySet.build(documents, zones)
 
 
 def open_reader(home: Path) -> Reader:

@@ -80,10 +80,10 @@ def check_sealed(records: Iterable[StoredRecord], archive: Archive, vault: Vault
 
 
 def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: Vault) -> Finding:
-    policies = archive.find_policies(str(leaf.get("policy_version", "")))
-    if policies is None:
-        return Finding(sequence, Status.UNDECIDABLE, detail="its policies were not kept")
     try:
+        policies = archive.find_policies(str(leaf.get("policy_version", "")))
+        if policies is None:
+            return Finding(sequence, Status.UNDECIDABLE, detail="its policies were not kept")
         kept = evidence.restore(_unseal(sequence, leaf, archive, vault), policies.schema)
     except DemurError as error:
         return Finding(sequence, Status.UNDECIDABLE, detail=str(error))
