@@ -9,7 +9,7 @@ import pytest
 from tests.cli import transcript
 
 HERE = Path(__file__).parent
-QUICK = {"start", "eval"}
+QUICK = {"start"}
 """The others start the command dozens of times."""
 TRANSCRIPTS = [
     pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow])
