@@ -84,15 +84,15 @@ class Parts:
     book: ReviewerBook
 
 
-def open_gate(settings: Settings) -> Parts:
-    """A gate, ready to decide.
+def open_gate(settings: Settings, documents: Documents | None = None) -> Parts:
+    """A gate, ready to decide; `documents` are its policies where they are loaded already.
 
     Raises `PolicyError` where the policies do not load, `ConfigurationError` where a source cannot be opened,
     `OwnedElsewhereError` where another process owns the home, and `StoreError` where it cannot be used.
     """
     check_log(settings.log)
-    documents = load_policies(settings.policies, cache=settings.home)
-    return _open(settings, _active(documents, settings, TzdataZones()), encode_compiled(documents))
+    loaded = documents or load_policies(settings.policies, cache=settings.home)
+    return _open(settings, _active(loaded, settings, TzdataZones()), encode_compiled(loaded))
 
 
 def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "local") -> str:

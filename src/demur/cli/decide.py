@@ -12,14 +12,15 @@ from demur.cli import streams, terminal
 from demur.cli.exits import of_outcome
 from demur.cli.terminal import FactsOption, JsonOption, PoliciesOption
 from demur.core.terms import Audience
-from demur.errors import ConfigurationError
+from demur.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from demur.core.evidence import Answer
+    from demur.core.intake import Caller
     from demur.core.policy.document import Documents
-    from demur.gateway import Gateway
+    from demur.wiring import Settings
 
 INK = {"allow": "green", "defer": "yellow", "deny": "red", "unavailable": "magenta"}
 """Colour repeats what the word says; without colours nothing is lost."""
@@ -44,18 +45,23 @@ def decide(
     is answered by {"error": {..., "line": N}}, and the exit code is 0. Facts of sources that only a host can ask come
     from --facts, and are unknown without it.
     """
+    from demur import wiring
     from demur.core.intake import Caller
 
     asker = Caller(id=caller)
+    documents = wiring.load_policies(policies, cache=home)
+    settings = wiring.Settings(policies, home, sources=_sources(documents, terminal.read_mapping(facts)))
+    if home is None:
+        terminal.note("no --home: the ledger is kept in memory and is gone at the end")
 
     def told(answer: Answer) -> dict[str, object]:
         return answer.to_dict(audience=audience, locale=locale)
 
-    with _open(policies, home, terminal.read_mapping(facts)) as gate:
-        if stream:
+    if stream:
+        with wiring.open_gate(settings, documents).gate as gate:
             streams.pipeline(lambda line: gate.submit(line, caller=asker), told)
-            return
-        answer = gate.decide(sys.stdin.buffer.read(terminal.MAX_INPUT_BYTES), caller=asker)
+        return
+    answer = _answer(settings, documents, asker)
     if as_json:
         terminal.write_json(told(answer))
     else:
@@ -64,14 +70,18 @@ def decide(
         raise typer.Exit(code)
 
 
-def _open(policies: Path, home: Path | None, given: Mapping[str, object]) -> Gateway:
+def _answer(settings: Settings, documents: Documents, caller: Caller) -> Answer:
+    """The answer to the request on standard input; `unavailable` where the store cannot even be opened (S5.2)."""
     from demur import wiring
+    from demur.core.refusal import unavailable
 
-    documents = wiring.load_policies(policies, cache=home)
-    sources = _sources(documents, given)
-    if home is None:
-        terminal.note("no --home: the ledger is kept in memory and is gone at the end")
-    return wiring.open_gate(wiring.Settings(policies, home, sources=sources)).gate
+    try:
+        with wiring.open_gate(settings, documents).gate as gate:
+            return gate.decide(sys.stdin.buffer.read(terminal.MAX_INPUT_BYTES), caller=caller)
+    except StoreError as error:
+        # The answer is worded for its audience; whoever runs the command is told what is wrong with the store.
+        terminal.note(f"demur: {error.diagnostics()}")
+        return unavailable(str(error), now=settings.clock.now())
 
 
 def _sources(documents: Documents, given: Mapping[str, object]) -> dict[str, Callable[[object], Mapping[str, object]]]:
