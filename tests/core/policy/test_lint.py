@@ -51,6 +51,8 @@ def test_a_sound_set_has_no_findings() -> None:
     [
         ('subject.role == "a"', 'subject.role == "b"'),
         ('subject.role == "a" && subject.role != "a"',),
+        ('subject.role in ["a", "b"] && subject.role in ["c"]', 'subject.role == "d"'),
+        ('!(subject.role in ["a", "b"])', 'subject.role == "b"'),
         ("action.amount > 5 && action.amount < 3",),
         ("action.amount > 5", "action.amount <= 5"),
         ("action.amount > 3 && action.amount < 4",),

@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from demur.core.cel.ir import Const, Not
-from demur.core.policy.atoms import Compare, Computed, Every, Family, Given, Inverse, OnFact, pieces
+from demur.core.policy.atoms import Computed, Family, OnFact, pieces
+from demur.core.policy.predicates import Compare, Every, Given, Inverse, OneOf
 from demur.core.schema import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from demur.core.cel.ir import Node
-    from demur.core.policy.atoms import Key, Test
     from demur.core.policy.document import Rule
+    from demur.core.policy.predicates import Key, Test
     from demur.core.schema import Slot
 
 _OPPOSITE = {"_==_": "_!=_", "_!=_": "_==_", "_<_": "_>=_", "_<=_": "_>_", "_>_": "_<=_", "_>=_": "_<_"}
@@ -62,6 +63,8 @@ def _comparisons(test: Test, *, is_inverted: bool) -> Iterator[tuple[str, Key]]:
     match test:
         case Compare():
             yield (_OPPOSITE[test.op] if is_inverted else test.op), test.constant
+        case OneOf(constants) if is_inverted or len(constants) == 1:
+            yield from (("_!=_" if is_inverted else "_==_", constant) for constant in constants)
         case Given():
             yield "_==_", not is_inverted
         case Inverse():
