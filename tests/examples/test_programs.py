@@ -95,8 +95,8 @@ def test_consent_that_is_absent_and_consent_that_is_unknown_are_told_apart(clini
 
     assert absent.explain(audience=demur.Audience.END_USER).startswith("There is no consent form on file")
     assert "consent" not in unknown.explain(audience=demur.Audience.END_USER)
-    assert [item.truth for item in absent.missing_conditions] == ["true"]
-    assert {item.truth for item in unknown.missing_conditions} == {"unknown"}
+    assert [item.state for item in absent.missing_conditions] == ["holds"]
+    assert {item.state for item in unknown.missing_conditions} == {"unknown"}
 
 
 def granted(gate: demur.Gateway, line: bytes) -> str:
