@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from demur.adapters.clock import ManualClock
     from demur.ports import Store, Transaction
+    from tests.stores.conftest import Opening
 
 WAIT = 20
 EVER = Timestamp(-(2**80))
@@ -170,9 +171,10 @@ def test_large_amounts_sum_exactly(store: Store) -> None:
 
 @pytest.mark.parametrize("limit", [counters.MAX_ROWS, 50])
 def test_counting_10_000_grants_of_one_key_is_exact_and_quick(
-    store: Store, monkeypatch: pytest.MonkeyPatch, limit: int
+    opening: Opening, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     monkeypatch.setattr(counters, "MAX_ROWS", limit)
+    store = opening()
     do(store, rows.put(*[rows.spend(f"g{n}", when=n / 1000) for n in range(10_000)]))
     used(store)
 
