@@ -92,6 +92,11 @@ class PolicySet:
         """Every rule, sorted by id."""
         return self._rules
 
+    @property
+    def zones(self) -> Zones:
+        """The time zones that conditions are evaluated in (S2.4)."""
+        return self._zones
+
     def rule(self, rule_id: str) -> Rule:
         """The rule of that id; raises `KeyError`."""
         return self._by_id[rule_id]
