@@ -11,7 +11,7 @@ from demur.core.intake import Caller
 from demur.core.resolution import Facts, Learned
 from demur.core.terms import Missing, State
 
-from .given_policies import NOW, policies
+from .given_policies import NOW, decided, policies
 
 if TYPE_CHECKING:
     from demur.core.policy.index import PolicySet
@@ -114,3 +114,27 @@ def test_learning_afresh_changes_only_what_was_learned(desk: PolicySet) -> None:
     after = resolution.with_learned(before, resolution.Layout.of(desk.schema), {"subject.level": Learned(2, NOW)})
     changed = [slot for slot, (old, new) in enumerate(zip(before.values, after.values, strict=True)) if old != new]
     assert changed == [desk.slot("subject.level")]
+
+
+def test_an_argument_called_name_stands_beside_the_name_of_the_action() -> None:
+    events = policies(
+        """
+demur: 1
+namespace: events
+actions: {create: {arguments: {name: {type: string, change: true}, size: int}}}
+rules:
+  - id: create
+    effect: permit
+    actions: [create]
+    when: [{name: fits, expr: 'action.arguments.name != "" && action.name == "create"', explain: it has a name}]
+    narrow: {name: {set: gathering}}
+"""
+    )
+    body = {
+        "subject": {"type": "user", "id": "ann"},
+        "action": {"name": "create", "properties": {"name": "fair", "size": 3}},
+        "resource": {"type": "hall", "id": "h"},
+    }
+    decision = decided(events, body)
+    assert decision.outcome == "allow"
+    assert [item.argument for item in decision.narrows] == ["name"]

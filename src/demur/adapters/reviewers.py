@@ -109,7 +109,8 @@ class ReviewerBook:
         except FileNotFoundError:
             return _File()
         if status.st_mode & 0o077:
-            message = f"expected `{self._path.name}` to be readable by its owner alone, found mode {status.st_mode & 0o777:o}"
+            mode = f"{status.st_mode & 0o777:o}"
+            message = f"expected `{self._path.name}` to be readable by its owner alone, found mode {mode}"
             raise ConfigurationError(message, hint=f"chmod 600 {self._path.name}")
         try:
             return msgspec.json.decode(raw, type=_File)

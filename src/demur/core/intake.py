@@ -25,7 +25,7 @@ import msgspec
 
 from demur.core import canonical
 from demur.core.conform import ConformError, conform, describe
-from demur.core.schema import REQUEST, Fact, Kind, Schema, Type
+from demur.core.schema import REQUEST, Fact, Kind, Schema, Type, argument_name
 from demur.core.terms import MAX_INT, Entity, Model, Request, Value
 from demur.errors import IntakeError
 
@@ -77,7 +77,7 @@ def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Cal
     context = _members(body.get("context", {}), "/context")
     declared = schema.actions.get(action)
     if declared is not None:
-        facts = {fact.path.removeprefix("action."): fact for fact in declared.arguments}
+        facts = {argument_name(fact.path): fact for fact in declared.arguments}
         _check_arguments(arguments, facts, action, complete=complete)
         arguments = retype(action, arguments, schema)
         _check_resource_type(resource.type, declared.resource_types)
@@ -106,7 +106,7 @@ def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Cal
 def retype(action: str, arguments: Mapping[str, Value], schema: Schema) -> dict[str, Value]:
     """The arguments with their declared types; raises `IntakeError`. Which of them there are is not checked."""
     declared = schema.actions.get(action)
-    facts = {fact.path.removeprefix("action."): fact for fact in declared.arguments} if declared else {}
+    facts = {argument_name(fact.path): fact for fact in declared.arguments} if declared else {}
     return {
         name: _fact(value, facts[name], f"{_ARGUMENTS}/{_escape(name)}")
         if name in facts

@@ -20,7 +20,7 @@ from demur.core import obstacles
 from demur.core.obstacles import Obstacle, Standing
 from demur.core.phrases import phrase
 from demur.core.policy.document import Obligation
-from demur.core.schema import Fact, Visibility
+from demur.core.schema import Fact, Visibility, argument_name
 from demur.core.terms import Audience, Category, Disposition, Outcome, Request, Timestamp, to_json
 
 if TYPE_CHECKING:
@@ -329,4 +329,4 @@ def _arguments(request: Request, schema: Schema, wanted: Callable[[Fact], bool])
     action = schema.actions.get(request.action)
     if action is None:
         return ()
-    return tuple(fact.path.removeprefix("action.") for fact in action.arguments if wanted(fact))
+    return tuple(argument_name(fact.path) for fact in action.arguments if wanted(fact))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core.conform import ConformError, conform
-from demur.core.schema import BUILT_IN, REQUEST, Slot
+from demur.core.schema import BUILT_IN, REQUEST, Slot, argument_name
 from demur.core.terms import Missing, Request, State, Timestamp, Value
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Layout(msgspec.Struct, frozen=True):
         places = {(slot.path, slot.type): index for index, slot in enumerate(schema.slots)}
         arguments = {
             name: tuple(
-                (places[fact.path, fact.type], fact.path[len(_ARGUMENT) :])
+                (places[fact.path, fact.type], argument_name(fact.path))
                 for fact in action.arguments
                 if (fact.path, fact.type) in places
             )
@@ -118,7 +118,7 @@ def stated(request: Request, path: str) -> State:
         return _built_in(request, Missing.UNKNOWN)[_BUILT_IN_PLACE[path]]
     root, _, rest = path.partition(".")
     if root == "action":
-        return request.arguments.get(rest, Missing.ABSENT)
+        return request.arguments.get(argument_name(path), Missing.ABSENT)
     value: Value = _properties(request, root) if root in _CLAIMABLE else None  # type: ignore[assignment]  # as below
     for name in rest.split("."):
         if not isinstance(value, Mapping) or name not in value:

@@ -2,6 +2,7 @@
 
 - A fact has a dotted path of two or more names: `subject.role`, `account.frozen`, `usage.refunds_today`.
   Arguments of an action are the facts `action.<argument>`; two actions may declare one name with different types.
+  An argument called `name`, as many tools have it, is `action.arguments.name`, since `action.name` is the action.
 - Every fact has a *slot*: its index in the row of values that conditions read.
 - `request` is the only source whose facts are claims; every other source resolves (S2.2).
 
@@ -34,6 +35,22 @@ BUILT_IN: dict[str, tuple[str, bool]] = {
     "time.now": ("timestamp", False),
 }
 """Facts that every request has without a declaration: path to type and whether it may be absent."""
+
+
+_ARGUMENT = "action."
+_SHADOWED = "action.arguments."
+
+
+def argument_path(name: str) -> str:
+    """The fact that an argument is. One that is called as a built-in fact (`name`) is `action.arguments.name`."""
+    path = _ARGUMENT + name
+    return _SHADOWED + name if path in BUILT_IN else path
+
+
+def argument_name(path: str) -> str:
+    """The argument that a fact of an action is: the other way round."""
+    shadowed = path.removeprefix(_SHADOWED)
+    return shadowed if argument_path(shadowed) == path else path.removeprefix(_ARGUMENT)
 
 
 class Kind(StrEnum):

@@ -20,6 +20,7 @@ from demur.core import evidence, resolution
 from demur.core.decision import decide
 from demur.core.ledger import chain
 from demur.core.resolution import Layout
+from demur.core.schema import argument_path
 from demur.errors import DemurError, LedgerError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: V
     except DemurError as error:
         return Finding(sequence, Status.UNDECIDABLE, detail=str(error))
     read = policies.columns(kept.request.action, kept.request.resource.type)
-    if not {*kept.withheld, *(f"action.{name}" for name in kept.withheld)}.isdisjoint(read):
+    if not {*kept.withheld, *(argument_path(name) for name in kept.withheld)}.isdisjoint(read):
         return Finding(sequence, Status.WITHHELD, detail="secret values were judged and not kept")
     facts = resolution.fill(kept.request, Layout.of(policies.schema), kept.learned, kept.now)
     decision = decide(resolution.with_approvals(facts, kept.approvals), policies)

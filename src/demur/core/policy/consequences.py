@@ -18,7 +18,7 @@ from demur.core.policy.document import Alternative, Narrowing, Obligation, Panel
 from demur.core.policy.facts import ACTION, typed
 from demur.core.policy.located import Scalar, Table, describe, plain, shorten
 from demur.core.policy.reading import Keys, quoted, text_of
-from demur.core.schema import Kind
+from demur.core.schema import Kind, argument_name, argument_path
 from demur.core.terms import Audience
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ def read_narrowing(keys: Keys, view: View, declared: Declarations) -> tuple[Narr
 
 def _narrowing(keys: Keys, entry: Entry, view: View, declared: Declarations) -> Narrowing | None:
     name = entry.key.removeprefix(f"{ACTION}.")
-    path = f"{ACTION}.{name}"
+    path = argument_path(name)
     variable = view.variables.get(path)
     arguments = [fact for fact in declared.arguments(path) if variable is not None and fact.type == variable.type]
     if variable is None or not arguments or path in view.lacking:
         known = [
-            other[len(ACTION) + 1 :]
+            argument_name(other)
             for other in view.variables
             if declared.arguments(other) and other not in view.lacking
         ]
@@ -192,7 +192,7 @@ def read_alternatives(keys: Keys, declared: Declarations) -> tuple[Alternative, 
 def _overrides(inner: Keys, action: str, declared: Declarations) -> dict[str, Value]:
     if action not in declared.actions:
         return _plain_table(inner, "arguments")
-    known = {fact.path[len(ACTION) + 1 :]: fact for fact in declared.actions[action].item.arguments}
+    known = {argument_name(fact.path): fact for fact in declared.actions[action].item.arguments}
     values: dict[str, Value] = {}
     for entry in inner.entries("arguments"):
         fact = known.get(entry.key)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from demur.core.policy import patterns
 from demur.core.policy.declarations import read_patterns
-from demur.core.policy.facts import ACTION, USAGE
+from demur.core.policy.facts import USAGE
 from demur.core.policy.heading import is_known_zone
 from demur.core.policy.located import describe, shorten
 from demur.core.policy.reading import Keys, quoted
-from demur.core.schema import BUILT_IN, Counter, Kind, Window
+from demur.core.schema import BUILT_IN, Counter, Kind, Window, argument_name, argument_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,13 +161,13 @@ def _adds(declared: Declarations, keys: Keys, actions: tuple[str, ...]) -> str:
     name = keys.text("sum")
     if not name:
         return ""
-    path = f"{ACTION}.{name}"
+    path = argument_path(name)
     if name.startswith("action."):
         keys.note("sum", f"expected an argument's bare name for `sum`, found `{shorten(name)}`", f"write `{name[7:]}`")
         return ""
     arguments = declared.arguments(path)
     if not arguments:
-        known = {fact.path[7:] for placed in declared.actions.values() for fact in placed.item.arguments}
+        known = {argument_name(fact.path) for placed in declared.actions.values() for fact in placed.item.arguments}
         keys.note(
             "sum",
             f"expected an argument of an action for `sum`, found `{shorten(name)}`",

@@ -308,7 +308,7 @@ def _action(report: Report, heading: Heading, entry: Entry) -> Action | None:
     if isinstance(node, Scalar) and node.value is None:
         node = Table((), node.line, node.column)
     keys = Keys(report, heading.file, node, "an action", known=("arguments", "description", "resources"))
-    arguments = [read_argument(report, heading.file, inner, entry.key) for inner in keys.entries("arguments")]
+    arguments = [read_argument(report, heading.file, inner) for inner in keys.entries("arguments")]
     return Action(
         name=entry.key,
         description=keys.text("description"),

@@ -17,7 +17,7 @@ from demur.core.conform import ConformError, conform
 from demur.core.policy.located import Scalar, Table, describe, plain, shorten
 from demur.core.policy.reading import Keys
 from demur.core.policy.types import read_type
-from demur.core.schema import BUILT_IN, REQUEST, Await, Change, Fact, Kind, Obtain, Visibility
+from demur.core.schema import BUILT_IN, REQUEST, Await, Change, Fact, Kind, Obtain, Visibility, argument_path
 from demur.core.terms import Audience
 
 if TYPE_CHECKING:
@@ -80,17 +80,8 @@ def read_fact(report: Report, file: str, entry: Entry) -> tuple[Fact, tuple[str,
     return _fact(report, keys, entry.key, declared, source), _detect(report, keys, declared)
 
 
-def read_argument(report: Report, file: str, entry: Entry, action: str) -> Fact | None:
+def read_argument(report: Report, file: str, entry: Entry) -> Fact | None:
     """An argument of an action."""
-    if entry.key == "name":
-        hint = "give the argument another name where the tool is registered"
-        report.note(
-            file,
-            entry,
-            f"expected another name than `name` for an argument of `{action}`: `action.name` is the action",
-            hint,
-        )
-        return None
     if not _is_path(report, file, entry, prefix=ACTION):
         return None
     keys, declared = _open(report, file, entry.value, "an argument", _FACT_KEYS)
@@ -99,7 +90,7 @@ def read_argument(report: Report, file: str, entry: Entry, action: str) -> Fact 
     for key, why in _NOT_FOR_ARGUMENTS.items():
         if keys.has(key):
             keys.note(key, f"expected no `{key}` for an argument, found one", why)
-    return _fact(report, keys, f"{ACTION}.{entry.key}", declared, REQUEST)
+    return _fact(report, keys, argument_path(entry.key), declared, REQUEST)
 
 
 def _open(report: Report, file: str, node: Located, what: str, known: tuple[str, ...]) -> tuple[Keys, Type | None]:
@@ -133,7 +124,7 @@ def _fact(report: Report, keys: Keys, path: str, declared: Type, source: str) ->
 
 
 def _is_path(report: Report, file: str, entry: Entry, *, prefix: str = "") -> bool:
-    path = f"{prefix}.{entry.key}" if prefix else entry.key
+    path = argument_path(entry.key) if prefix else entry.key
     names = path.split(".")
     if not _PATH.fullmatch(path) or len(path) > _MAX_PATH or (prefix and "." in entry.key):
         what = "an argument's name of letters, digits and `_`" if prefix else "a path such as `subject.role`"

@@ -24,7 +24,7 @@ from demur.core.policy.facts import CONTENT, USAGE, Detector
 from demur.core.policy.heading import is_known_zone
 from demur.core.policy.located import Scalar, describe, shorten
 from demur.core.policy.reading import Keys, quoted, texts_of
-from demur.core.schema import Kind, Type
+from demur.core.schema import Kind, Type, argument_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,7 +187,7 @@ def _quota(keys: Keys, around: Surroundings) -> Expansion | None:
         return None
     if not counter.adds:
         return Expansion(f"{path} >= {limit}", "the daily quota is used up")
-    argument = f"action.{counter.adds}"
+    argument = argument_path(counter.adds)
     variable = around.view.variables.get(argument)
     if variable is None or variable.type.kind is not Kind.INT:
         keys.note(
