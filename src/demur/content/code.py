@@ -16,6 +16,9 @@ HTML, CSS, SQL and shell commands are code. The answer depends on the text alone
 
 from __future__ import annotations
 
+import bisect
+import itertools
+from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -24,13 +27,15 @@ import msgspec
 from demur.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from demur.content.marked import Marked
     from demur.content.unfold import View
 
 MAX_CHARACTERS = 262_144
 """Longest text that is judged; intake accepts no longer one."""
 MAX_LAYERS = 3
-_MAX_VIEWS = 256
-_MAX_LOOKED_AT = 3 * MAX_CHARACTERS
+_MAX_VIEWS = 4_000
+_MAX_MARKS = 256
+_MAX_ENCODED = 4 * MAX_CHARACTERS
 
 
 class How(StrEnum):
@@ -56,7 +61,7 @@ class CodeFinding(msgspec.Struct, frozen=True):
 
 
 class TooLongError(ValueError):
-    """The text is longer than what is judged."""
+    """The text is longer, or has more encoded in it, than what is judged. Then it is not known what it contains."""
 
 
 def prepare() -> None:
@@ -78,22 +83,27 @@ def prepare() -> None:
 def contains_code(text: str) -> CodeFinding | None:
     """The first program text found, or `None`.
 
-    Raises `ConfigurationError` where the extra `content` is not installed, and `TooLongError` over 262,144 characters.
+    Raises `ConfigurationError` where the extra `content` is not installed, and `TooLongError` where the text has more
+    than 262,144 characters, more than three layers of encoding, or more encoded stretches than can be looked at.
     """
     if len(text) > MAX_CHARACTERS:
         raise TooLongError(f"expected at most {MAX_CHARACTERS} characters, found {len(text)}")
     prepare()
     from demur.content import unfold  # noqa: PLC0415  (optional: the extra `content`)
 
-    views, looked_at, count = unfold.plain(text), 0, 0
-    while views and count < _MAX_VIEWS and looked_at < _MAX_LOOKED_AT:
-        view = views.pop(0)
-        looked_at, count = looked_at + len(view.text), count + 1
+    views = deque(unfold.plain(text))
+    seen = characters = 0
+    while views:
+        view = views.popleft()
         found = _judge(view)
         if found is not None:
             return found
-        if len(view.layers) < MAX_LAYERS:
-            views.extend(_refolded(view))
+        opened = _refolded(view)
+        views.extend(opened)
+        seen += len(opened)
+        characters += sum(len(inner.text) for inner in opened)
+        if seen > _MAX_VIEWS or characters > _MAX_ENCODED:
+            raise TooLongError("expected less encoded text, found more than can be looked at")
     return None
 
 
@@ -105,6 +115,8 @@ def _refolded(view: View) -> list[View]:
     for inner in unfold.inside(view):
         at = inner.place(0, 1)
         opened.extend(unfold.View(item.text, inner.layers, at) for item in unfold.plain(inner.text))
+    if opened and len(view.layers) >= MAX_LAYERS:
+        raise TooLongError(f"expected at most {MAX_LAYERS} layers of encoding, found more")
     return opened
 
 
@@ -125,21 +137,41 @@ def _judge(view: View) -> CodeFinding | None:
 
 
 def _in_marks(view: View) -> CodeFinding | None:
-    from demur.content import shapes  # noqa: PLC0415  (optional: the extra `content`)
-    from demur.content.marked import marked  # noqa: PLC0415
+    """The first stretch that is marked as code and is code."""
+    from demur.content.marked import marked  # noqa: PLC0415  (optional: the extra `content`)
 
+    unnamed: list[Marked] = []
     for mark in marked(view.text):
-        content = view.text[mark.start : mark.end]
-        how = How.FENCE if mark.is_block else How.SPAN
-        language = mark.language if content.strip() else ""
-        if not language:
-            raw = content.encode("utf-8", "replace")
-            hit = shapes.strong(raw) or next(iter(shapes.weak(raw)), None)
-            language = hit.language if hit is not None else ""
-        if language:
-            start, end = view.place(mark.start, mark.end)
-            return CodeFinding(language, start, end, how, view.layers)
+        if mark.language and view.text[mark.start : mark.end].strip():
+            return _marked(view, mark, mark.language)
+        unnamed.append(mark)
+    for mark in _with_shapes(view.text, unnamed):
+        hit = _any_shape(view.text[mark.start : mark.end])
+        if hit is not None:
+            return _marked(view, mark, hit)
     return None
+
+
+def _with_shapes(text: str, marks: list[Marked]) -> list[Marked]:
+    """Those of many marks that are worth a look of their own, found in one go."""
+    from demur.content import shapes  # noqa: PLC0415  (optional: the extra `content`)
+
+    parts = [text[mark.start : mark.end].encode("utf-8", "replace") + b"\n\n" for mark in marks]
+    ends = list(itertools.accumulate(len(part) for part in parts))
+    places = {bisect.bisect_right(ends, hit.start) for hit in shapes.hits(b"".join(parts))}
+    return [marks[place] for place in sorted(places)[:_MAX_MARKS]]
+
+
+def _any_shape(text: str) -> str | None:
+    from demur.content import shapes  # noqa: PLC0415  (optional: the extra `content`)
+
+    hit = next(iter(shapes.hits(text.encode("utf-8", "replace"))), None)
+    return None if hit is None else hit.language
+
+
+def _marked(view: View, mark: Marked, language: str) -> CodeFinding:
+    start, end = view.place(mark.start, mark.end)
+    return CodeFinding(language, start, end, How.FENCE if mark.is_block else How.SPAN, view.layers)
 
 
 def _shape(raw: bytes) -> tuple[int, int, str] | None:

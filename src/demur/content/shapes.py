@@ -54,6 +54,12 @@ def weak(text: bytes) -> list[Hit]:
     return apart
 
 
+def hits(text: bytes) -> list[Hit]:
+    """Where shapes are: the first strong one of every language, and all weak ones."""
+    found = (_first(language.strong, language.name, text) for language in _languages())
+    return sorted([*(hit for hit in found if hit is not None), *weak(text)])
+
+
 def together(hits: list[Hit]) -> Hit | None:
     """The first two weak shapes close to each other, as one."""
     for one, two in itertools.pairwise(hits):

@@ -26,12 +26,10 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MAX_CANDIDATES = 64
-"""Encoded stretches opened in one view, the longest first."""
-
 _PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-_BASE64_LINES = re.compile(r"(?:[A-Za-z0-9+/_-]{20,}\r?\n){1,5000}[A-Za-z0-9+/_-]{2,}={0,2}")
+_BASE64_LINE = re.compile(r"^[A-Za-z0-9+/_-]{20,}={0,2}$", re.MULTILINE)
+_BASE64_END = re.compile(r"\n[A-Za-z0-9+/_-]{1,19}={0,2}$", re.MULTILINE)
 _HEX = re.compile(r"(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){8,}")
 _HEX_MARKS = re.compile(r"\\x|0x|[ ,:]")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -80,7 +78,7 @@ def inside(view: View) -> Iterator[View]:
     strings = json_strings(view.text)
     if strings is not None:
         whole = view.place(0, len(view.text))
-        yield from (View(string, (*view.layers, "json"), whole) for string in strings)
+        yield View("\n\n".join(strings), (*view.layers, "json"), whole)
         return
     if len(_PERCENT.findall(view.text)) >= 3:
         yield View(unquote(view.text, errors="replace"), (*view.layers, "percent"), view.place(0, len(view.text)))
@@ -141,20 +139,28 @@ def _shown(character: str) -> str:
 
 
 def _decoded(text: str) -> Iterator[tuple[int, int, str, str]]:
-    lines = [match.span() for match in _BASE64_LINES.finditer(text)]
+    lines = _over_lines(text)
     tokens = [match.span() for match in _BASE64.finditer(text)]
-    for start, end in _longest(lines) + _longest(tokens):
+    for start, end in lines + tokens:
         for inner in _from_base64("".join(text[start:end].split())):
             yield start, end, inner, "base64"
-    for start, end in _longest([match.span() for match in _HEX.finditer(text)]):
+    for start, end in [match.span() for match in _HEX.finditer(text)]:
         digits = _HEX_MARKS.sub("", text[start:end])
         said = _readable(bytes.fromhex(digits[: len(digits) // 2 * 2]))
         if said is not None:
             yield start, end, said, "hex"
 
 
-def _longest(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    return sorted(spans, key=lambda span: (span[0] - span[1], span[0]))[:MAX_CANDIDATES]
+def _over_lines(text: str) -> list[tuple[int, int]]:
+    """Stretches of lines that base64 may have been broken into, each also with the shorter line that ends it."""
+    stretches: list[tuple[int, int]] = []
+    for match in _BASE64_LINE.finditer(text):
+        if stretches and stretches[-1][1] + 1 == match.start():
+            stretches[-1] = stretches[-1][0], match.end()
+        else:
+            stretches.append(match.span())
+    ended = [(start, last.end()) for start, end in stretches if (last := _BASE64_END.match(text, end))]
+    return stretches + ended
 
 
 def _from_base64(token: str) -> Iterator[str]:
@@ -176,10 +182,7 @@ def _readable(raw: bytes) -> str | None:
     """Bytes as text, UTF-8 or UTF-16; `None` where they are not text."""
     if len(raw) < 6:
         return None
-    encoding = "utf-16-le" if raw[1::2].count(0) > len(raw) // 3 else "utf-8"
-    try:
-        text = raw[: len(raw) // 2 * 2].decode(encoding) if encoding != "utf-8" else raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    shown = sum(character.isprintable() or character in "\t\r\n" for character in text)
+    is_wide = raw[1::2].count(0) > len(raw) // 3
+    text = raw[: len(raw) // 2 * 2].decode("utf-16-le", "replace") if is_wide else raw.decode("utf-8", "replace")
+    shown = sum((character.isprintable() or character in "\t\r\n") and character != "\ufffd" for character in text)
     return text if shown >= _MIN_READABLE * len(text) else None
