@@ -18,7 +18,7 @@ Clauses: S1 to S7, S11.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -27,7 +27,8 @@ from demur.core.grant import Completion
 from demur.core.intake import Caller
 from demur.core.record import Draft
 from demur.core.review import ReviewState, Verdict
-from demur.errors import IntakeError, LedgerError, OverloadedError, RulingError, StoreError
+from demur.core.terms import Timestamp
+from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, RulingError, StoreError
 from demur.steps import deciding, redeeming, ruling, telling
 from demur.steps.deciding import Session
 from demur.steps.world import Outage
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from demur.steps.deciding import Asked
     from demur.steps.ruling import ReviewRequest
     from demur.steps.world import Active, Gap, World
+
+    _Refused = Callable[[BaseException, Request, list[Gap]], Refusal]
 
 T = TypeVar("T")
 _logger = logging.getLogger("demur")
@@ -80,23 +83,23 @@ class Gateway:
         """
         active = self._active
         asked = deciding.ask(active, request, caller)
-        answer: Future[Answer] = Future()
+        reply = _Reply(self._world, asked.request, self._refused)
         if asked.is_slow:
-            self._pool.submit(self._answer, active, asked, answer)
+            self._pool.submit(self._answer, active, asked, reply)
         else:
-            self._answer(active, asked, answer)
-        return answer
+            self._answer(active, asked, reply)
+        return reply
 
     def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answer:
         """The answer to one request, durable; `unavailable` where it did not come in time. Raises `IntakeError`."""
         active = self._active
         asked = deciding.ask(active, request, caller)
-        answer: Future[Answer] = Future()
-        self._answer(active, asked, answer)
+        reply = _Reply(self._world, asked.request, self._refused)
+        self._answer(active, asked, reply)
         try:
-            return answer.result(self._deadline_seconds)
+            return reply.result(self._deadline_seconds)
         except LateError:
-            answer.cancel()
+            reply.cancel()
             return self._unavailable("the deadline passed before the answer was recorded", asked.request)
 
     def redeem(
@@ -197,6 +200,7 @@ class Gateway:
         self._pool.shutdown(wait=True)
         self._record_gap_at_last()
         self._world.store.close()
+        self._world.vault.close()
         self._active.sources.close()
         self._world.observer.close()
 
@@ -206,38 +210,24 @@ class Gateway:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, active: Active, asked: Asked, answer: Future[Answer]) -> None:
-        """Steps 2 to 6. The Future ends after the commit, or in `unavailable`; it is never left hanging."""
-        taken: list[Gap] = []
+    def _answer(self, active: Active, asked: Asked, reply: _Reply) -> None:
+        """Steps 2 to 6. The reply ends after the commit, or in `unavailable`; it is never left hanging."""
 
         def work(tx: Transaction) -> Answer:
-            self._record_gap(tx, taken)
+            self._record_gap(tx, reply.taken)
             return deciding.judge(Session(self._world, active, tx), prepared)
 
+        is_queued = False
         try:
             prepared = deciding.prepare(self._world, active, asked)
-            done = self._world.store.submit(work)
+            self._world.store.submit(work, reply)
+            is_queued = True
         except FAILURES as error:
-            answer.set_result(self._unavailable(str(error), asked.request))
-            return
-        done.add_done_callback(lambda ended: self._settle(ended, answer, asked.request, taken))
-
-    def _settle(self, done: Future[Answer], answer: Future[Answer], request: Request, taken: list[Gap]) -> None:
-        error = CancelledError("the store was closed") if done.cancelled() else done.exception()
-        if error is not None:
-            for gap in taken:
-                self._outage.add(gap)
-        if not answer.set_running_or_notify_cancel():
-            return
-        if error is None:
-            answer.set_result(done.result())
-            telling.tell(self._world, done.result(), request)
-        elif isinstance(error, IntakeError):
-            answer.set_exception(error)
-        else:
-            if not isinstance(error, (*FAILURES, CancelledError)):
-                _logger.error("a request could not be judged", exc_info=error)
-            answer.set_result(self._unavailable(str(error), request))
+            reply.give_up(error)
+        finally:
+            # Also where a defect ends this: whoever holds the reply must not wait for ever.
+            if not is_queued and not reply.done():
+                reply.give_up(DemurError("the request could not be prepared"))
 
     def _do(self, active: Active, step: Callable[[Session], T]) -> T:
         """One step under the append lock, durable when it returns; raises `StoreError`."""
@@ -263,9 +253,50 @@ class Gateway:
         except (StoreError, LateError):
             return
 
+    def _refused(self, error: BaseException, request: Request, taken: list[Gap]) -> Refusal:
+        """The answer where judging or recording failed; what was taken to be recorded is counted again."""
+        for gap in taken:
+            self._outage.add(gap)
+        if not isinstance(error, FAILURES):
+            _logger.error("a request could not be judged", exc_info=error)
+        return self._unavailable(str(error), request)
+
+    def _now(self) -> Timestamp:
+        """The time, or the beginning of time where even the clock fails: to refuse must always be possible."""
+        try:
+            return self._world.clock.now()
+        except FAILURES:
+            return Timestamp(0)
+
     def _unavailable(self, why: str, request: Request | None = None) -> Refusal:
-        now = self._world.clock.now()
+        now = self._now()
         self._outage.note(now)
         refused = refusal.unavailable(why, now=now, request=request)
         telling.tell(self._world, refused, request)
         return refused
+
+
+class _Reply(Future["Answer"]):
+    """The Future that a caller holds: the store ends it, and a failure of the store ends it in `unavailable`."""
+
+    def __init__(self, world: World, request: Request, refused: _Refused) -> None:
+        super().__init__()
+        self._world = world
+        self._request = request
+        self._refused = refused
+        self.taken: list[Gap] = []
+
+    def set_result(self, result: Answer) -> None:
+        super().set_result(result)
+        telling.tell(self._world, result, self._request)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        if exception is None or isinstance(exception, IntakeError):
+            super().set_exception(exception)
+        else:
+            super().set_result(self._refused(exception, self._request, self.taken))
+
+    def give_up(self, error: BaseException) -> None:
+        """End in `unavailable`, unless the caller has stopped waiting."""
+        if self.set_running_or_notify_cancel():
+            self.set_exception(error)

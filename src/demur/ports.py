@@ -167,10 +167,10 @@ class Store(Protocol):
     def was_clean(self) -> bool:
         """Whether the store was closed, not killed, before it was opened this time (S5.2)."""
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
-        """Queue `work`. The Future gets its result after the commit; an exception that `work` raises, with nothing of
-        it written; or a `StoreError` where nothing could be made durable. Raises `OverloadedError` when the queue is
-        full, and `StoreError` after a fork or a close.
+    def submit(self, work: Callable[[Transaction], T], into: Future[T] | None = None) -> Future[T]:
+        """Queue `work`. The Future (`into`, where the caller brings one) gets its result after the commit; an
+        exception that `work` raises, with nothing of it written; or a `StoreError` where nothing could be made
+        durable. Raises `OverloadedError` when the queue is full, and `StoreError` after a fork or a close.
         """
 
     def read(self, query: Callable[[Transaction], T]) -> T:
@@ -194,6 +194,9 @@ class Vault(Protocol):
 
     def blind(self, *parts: str) -> bytes:
         """A keyed digest of the parts: equal for equal parts, meaningless without the key."""
+
+    def close(self) -> None:
+        """Let go of the keys."""
 
 
 class FactSource(Protocol):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GUARDS = {
     "src/demur/observability/events.py",  # what a subscriber does changes no answer
+    "src/demur/steps/telling.py",  # an event that cannot be made changes no answer
     "src/demur/adapters/writer.py",  # no Future is left hanging
     "src/demur/adapters/workers.py",  # as above, for sources that run in a pool
     "src/demur/adapters/sources.py",  # a source that fails leaves its facts unknown

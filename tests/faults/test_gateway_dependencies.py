@@ -54,8 +54,8 @@ class Failing:
 class FailingStore(Failing):
     """A store whose transactions fail at the n-th call, as well as the store itself."""
 
-    def submit(self, work: Any) -> Any:
-        return self._counted("submit")(lambda tx: work(self._watched(tx)))
+    def submit(self, work: Any, into: Any = None) -> Any:
+        return self._counted("submit")(lambda tx: work(self._watched(tx)), into)
 
     def read(self, query: Any) -> Any:
         return self._counted("read")(lambda tx: query(self._watched(tx)))

@@ -29,11 +29,11 @@ class Switchable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def submit(self, work: Any) -> Any:
+    def submit(self, work: Any, into: Any = None) -> Any:
         if self.is_down:
             message = "the queue is full"
             raise OverloadedError(message)
-        return self._store.submit(work)
+        return self._store.submit(work, into)
 
 
 @pytest.fixture

@@ -56,8 +56,8 @@ class MemoryStore:
             name=f"demur-memory-{log}",
         )
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
-        return self._writer.submit(work)
+    def submit(self, work: Callable[[Transaction], T], into: Future[T] | None = None) -> Future[T]:
+        return self._writer.submit(work, into)
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         self._writer.check_usable()

@@ -70,8 +70,8 @@ class SqliteStore:
             name=f"demur-writer-{log}",
         )
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
-        return self._writer.submit(work)
+    def submit(self, work: Callable[[Transaction], T], into: Future[T] | None = None) -> Future[T]:
+        return self._writer.submit(work, into)
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         self._writer.check_usable()

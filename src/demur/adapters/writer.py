@@ -73,10 +73,10 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], into: Future[T] | None = None) -> Future[T]:
         """As `ports.Store.submit`."""
         self.check_usable()
-        future: Future[T] = Future()
+        future: Future[T] = Future() if into is None else into
         with self._lock:
             if self._is_closed:
                 raise StoreError("expected an open store, found one that was closed")

@@ -16,6 +16,7 @@ Clauses: S5.4, S5.5, S5.6. Byte format: docs/spec/ledger.md.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import msgspec
@@ -119,6 +120,11 @@ def is_leaf_text(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
+_is_known_text = lru_cache(maxsize=8_192)(is_leaf_text)
+_is_known_name = lru_cache(maxsize=1_024)(lambda name: _NAME.fullmatch(name) is not None)
+"""Names of members, rules and versions come again in every record; what they are need not be asked each time."""
+
+
 def _hash(text: str) -> str:
     if _HASH.fullmatch(text) is None:
         raise LedgerError(f"expected a commitment of 64 hex digits, found `{text[:80]}`")
@@ -127,16 +133,16 @@ def _hash(text: str) -> str:
 
 def _check_members(members: Mapping[str, Json], depth: int) -> None:
     for name, value in members.items():
-        if type(name) is not str or _NAME.fullmatch(name) is None:
+        if type(name) is not str or not _is_known_name(name):
             raise LedgerError(f"expected a member name of a-z, 0-9 and `_`, found `{str(name)[:80]}`")
-        if type(value) is str and _TEXT.fullmatch(value) is not None:
+        if type(value) is str and _is_known_text(value):
             continue
         _check_value(name, value, depth)
 
 
 def _check_value(name: str, value: Json, depth: int) -> None:
     if isinstance(value, str):
-        if _TEXT.fullmatch(value) is None:
+        if not _is_known_text(value):
             # The value is not repeated: it may be the very thing that must not be written down.
             message = f"expected a token, hex or a time in `{name}`, found other text of {len(value)} characters"
             raise LedgerError(message, hint="free text and whatever names a person belongs to the sealed fields")

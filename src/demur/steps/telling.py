@@ -8,6 +8,7 @@ Names: wire.md; form: CloudEvents 1.0.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import TYPE_CHECKING
 
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
     from demur.core.terms import Request
     from demur.steps.world import World
 
+_logger = logging.getLogger("demur")
+
 
 def tell(world: World, answer: Answer, request: Request | None) -> None:
     """One answer."""
     if not world.observer.is_listening:
         return
-    is_grant = answer.outcome is Outcome.ALLOW
-    data = answer.to_dict(audience=Audience.OPERATOR)
-    data["escalation_triggered"] = answer.outcome is Outcome.DEFER
-    data["entity"] = world.vault.blind("caller", request.caller).hex()[:32] if request else ""
-    _notify(world, "governance.allow" if is_grant else "governance.refusal", answer.audit_id, data)
+    # The observer guard: the answer is durable and on its way, so nothing here may reach whoever waits for it.
+    try:
+        is_grant = answer.outcome is Outcome.ALLOW
+        data = answer.to_dict(audience=Audience.OPERATOR)
+        data["escalation_triggered"] = answer.outcome is Outcome.DEFER
+        data["entity"] = world.pseudonym("caller", request.caller) if request else ""
+        _notify(world, "governance.allow" if is_grant else "governance.refusal", answer.audit_id, data)
+    except Exception:
+        _logger.exception("an event could not be told")
 
 
 def tell_ruling(world: World, review: Review) -> None:

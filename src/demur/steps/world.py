@@ -72,13 +72,17 @@ class Active:
     slots: dict[str, int]
     slow: frozenset[str]
     """The sources that may keep a caller waiting."""
+    counting: dict[str, tuple[Counter, ...]]
+    """For every declared action, the counters that count it."""
 
     @classmethod
     def of(cls, policies: PolicySet, sources: Sources) -> Active:
         """The set, made ready, with the sources that its schema declares."""
         slots = {slot.path: index for index, slot in enumerate(policies.schema.slots)}
         slow = frozenset(name for name, source in policies.schema.sources.items() if source.kind not in _PROMPT)
-        return cls(policies, sources, Layout.of(policies.schema), slots, slow)
+        schema = policies.schema
+        counting = {action: usage.counted(schema.counters, action) for action in schema.actions}
+        return cls(policies, sources, Layout.of(schema), slots, slow, counting)
 
     @property
     def digest(self) -> str:
@@ -87,9 +91,8 @@ class Active:
 
     def counted(self, action: str) -> tuple[Counter, ...]:
         """The counters that count a grant of this action."""
-        if not self.policies.schema.counters:
-            return ()
-        return usage.counted(self.policies.schema.counters, action)
+        known = self.counting.get(action)
+        return usage.counted(self.policies.schema.counters, action) if known is None else known
 
 
 class Gap(msgspec.Struct, frozen=True):
