@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from demur.core.cel import Fault, Result, Unknown, adhoc, infer, to_json
+from demur.core.cel import Fault, Result, Scope, Unknown, Variable, adhoc, check, infer, to_json
+from demur.core.cel.lattice import DYN
 from demur.core.terms import Duration, Timestamp
 from demur.errors import ConditionError
 from tests.core.cel.given import ZONES
@@ -37,6 +38,22 @@ MIXED: list[tuple[str, Result]] = [
     ('true in {true: "a", "b": 2}', True),
     ('{true: "a", "b": 1} == {1: "a", "b": 1}', False),
     ('{1: "a", "b": 2}[1.5]', Fault("no such key `1.5`")),
+    ('{1: "a", "b": 2}[0.0 / 0.0]', Fault("no such key `nan`")),
+    ('{1: "a", "b": 2}[1.0 / 0.0]', Fault("no such key `inf`")),
+    ('false in {0: "a", "b": 2}', False),
+    ('0 in {false: "a", "b": 2}', False),
+    ('false in {false: "a", "b": 2}', True),
+    ('0 in {0: "a", "b": 2}', True),
+    ('[["a"], "a"][0] == [["a"], "a"][1]', False),
+    ('[["a"], "a"][1] == [["a"], "a"][0]', False),
+    ('[{"a": 1}, "a"][0] == [{"a": 1}, "a"][1]', False),
+    ('[1, "a"][1] == "a"', True),
+    ('[1, "a"] == [1, "a"]', True),
+    ('[1, "a"] == [1.0, "a"]', True),
+    ('[1, "a"] == [true, "a"]', False),
+    ('[true, "a"] == [1, "a"]', False),
+    ('[[1, 2], "b"][0][0.0 / 0.0]', Fault("an index is a whole number")),
+    ('[[1, 2], "b"][0] + [3]', [1, 2, 3]),
     ('[[1, 2], "b"][0][1.0]', 2),
     ('[[1, 2], "b"][0][0.5]', Fault("an index is a whole number")),
     ('size([1, "ab"][1])', 2),
@@ -107,6 +124,47 @@ def test_what_is_named_unknown_stays_unknown_whatever_its_type_would_be() -> Non
     assert adhoc("x", {"x": 1}, ZONES, unknown={"x"}) == Unknown(("x",))
 
 
+@pytest.mark.parametrize(
+    ("text", "type_"),
+    [
+        ("size(x)", "int"),
+        ("x + 1", "int"),
+        ("x + y", "dyn"),
+        ("x + [1]", "dyn"),
+        ("x < 1", "bool"),
+        ("x.y", "dyn"),
+        ("has(x.y)", "bool"),
+        ("x[0]", "dyn"),
+        ("x in y", "bool"),
+        ("string(x)", "string"),
+        ("x.getHours()", "int"),
+        ('x.contains("a")', "bool"),
+        ("x - timestamp(0)", "duration"),
+        ("x ? 1 : y", "dyn"),
+    ],
+)
+def test_what_is_known_of_a_type_is_known_before_the_value_is(text: str, type_: str) -> None:
+    scope = Scope({"x": Variable(0, DYN), "y": Variable(1, DYN)}, lambda _: True, dynamic=True)
+    assert str(check(text, scope).type) == type_
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('size(x) == "a"', "`==` does not take int and string"),
+        ("has(x.y) + 1", "`+` does not take bool and int"),
+        ("(x in y) < 1", "`<` does not take bool and int"),
+        ("x + 1 + 1.5", "`+` does not take int and double"),
+        ("x % 1.5", "`%` does not take dyn and double"),
+    ],
+)
+def test_what_is_known_of_a_type_is_used(text: str, message: str) -> None:
+    scope = Scope({"x": Variable(0, DYN), "y": Variable(1, DYN)}, lambda _: True, dynamic=True)
+    with pytest.raises(ConditionError) as caught:
+        check(text, scope)
+    assert str(caught.value) == message
+
+
 def test_an_undeclared_name_is_refused() -> None:
     with pytest.raises(ConditionError, match="`y` is not declared"):
         adhoc("y || true", {"x": True}, ZONES)
@@ -124,6 +182,7 @@ def test_a_zone_is_asked_of_the_zones() -> None:
         (None, None), (True, True), (1, 1), (1.0, 1.0), ("é", "é"), (math.inf, "Infinity"), (-math.inf, "-Infinity"),
         (math.nan, "NaN"), (Timestamp(1_500_000_000), "1970-01-01T00:00:01.500Z"), (Duration(120 * 10**9), "120s"),
         ([1, (2,)], [1, [2]]), ({1: True, "a": Duration(0)}, {"1": True, "a": "0s"}), ({False: 1}, {"false": 1}),
+        ({True: 2}, {"true": 2}),
     ],
 )  # fmt: skip
 def test_a_value_as_json(value: Result, json: object) -> None:

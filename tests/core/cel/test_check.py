@@ -105,6 +105,32 @@ REFUSED = [
     ('time.now.getHours("+25:00")', 1, 19, "`+25:00` is not a time zone", ZONE),
     ("has(subject)", 1, 1, "`has` takes one path, such as `has(resource.owner)`", ""),
     ("has(1)", 1, 1, "`has` takes one path, such as `has(resource.owner)`", ""),
+    ("has()", 1, 1, "`has` takes one path, such as `has(resource.owner)`", ""),
+    ("has(resource.note, 1)", 1, 1, "`has` takes one path, such as `has(resource.owner)`", ""),
+    ("has(subject.roles[0].x)", 1, 22, "`.x` needs a map or an object, found string", ""),
+    ("has(subject.role.x.y)", 1, 5, "`.x` needs a map or an object, found string", ""),
+    ("resource.counts.all(c, has(c.x))", 1, 28, "`.x` needs a map or an object, found int", ""),
+    (
+        "resource.labels.env + 1",
+        1,
+        21,
+        "`+` does not take string and int",
+        "turn the other operand into text with `string(...)`",
+    ),
+    ("has(resource.labels.env) + 1", 1, 26, "`+` does not take bool and int", ""),
+    ("action.dry && {1: 2}", 1, 15, "`&&` needs bool, found map<int, int>", COMPARE),
+    ("action.dry && [1]", 1, 15, "`&&` needs bool, found list<int>", COMPARE),
+    ("action.dry && -action.amount", 1, 15, "`&&` needs bool, found int", COMPARE),
+    ("action.dry && action.amount + 1", 1, 29, "`&&` needs bool, found int", COMPARE),
+    ("action.dry && subject.roles[0]", 1, 28, "`&&` needs bool, found string", COMPARE),
+    ("action.dry && size(subject.roles)", 1, 15, "`&&` needs bool, found int", COMPARE),
+    ("action.dry && subject.roles.size()", 1, 29, "`&&` needs bool, found int", COMPARE),
+    ("action.dry && (true ? 1 : 2)", 1, 21, "`&&` needs bool, found int", COMPARE),
+    ("action.dry && 1", 1, 15, "`&&` needs bool, found int", COMPARE),
+    ('action.dry && "a"', 1, 15, "`&&` needs bool, found string", COMPARE),
+    ("action.dry && 1.5", 1, 15, "`&&` needs bool, found double", COMPARE),
+    ("action.dry && null", 1, 15, "`&&` needs bool, found null", COMPARE),
+    ("action.dry && subject.roles[0].x", 1, 32, "`.x` needs a map or an object, found string", ""),
     ("has(resource.nte)", 1, 5, "`resource.nte` is not declared", "did you mean `resource.note` or `resource.owner`?"),
     ("subject.roles.all(r)", 1, 15, "`all` takes a variable and a condition: `x.all(item, ...)`", ""),
     ("subject.roles.all(1, true)", 1, 19, "the first argument of `all` is a name, which stands for each member", ""),
@@ -186,6 +212,26 @@ def test_a_macro_variable_hides_a_fact_and_a_leading_dot_looks_past_it() -> None
     assert isinstance(rooted, Macro)
     assert hidden.body == Local("x", 0, STRING)
     assert rooted.body == FactRef("x", 0, INT)
+
+
+def test_a_macro_variable_hides_a_fact_within_has_and_a_leading_dot_looks_past_it() -> None:
+    labels = Type(Kind.MAP, key=STRING, element=INT)
+    scope = Scope(
+        {
+            "x.y": Variable(0, INT, optional=True),
+            "x": Variable(1, labels),
+            "l": Variable(2, Type(Kind.LIST, element=labels)),
+        },
+        lambda _: True,
+    )
+    hidden, rooted = check("l.all(x, has(x.y))", scope).node, check("l.all(x, has(.x.y))", scope).node
+    within = check("l.all(x, has(.x.z))", scope).node
+    assert isinstance(hidden, Macro)
+    assert isinstance(rooted, Macro)
+    assert isinstance(within, Macro)
+    assert hidden.body == Select(Local("x", 0, labels), "y", True, BOOL)
+    assert rooted.body == HasFact("x.y", 0)
+    assert within.body == Select(FactRef("x", 1, labels), "z", True, BOOL)
 
 
 def test_times_that_are_written_out_become_constants() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 
 import pytest
@@ -29,6 +30,10 @@ GIVES: list[tuple[str, Result]] = [
     ("7 / -2", -3),
     ("-7 % 2", -1),
     ("7 % -2", 1),
+    ("5 % -1", 0),
+    ("(-9223372036854775807 - 1) % 3", -2),
+    ("0 / -3", 0),
+    ("0 % -3", 0),
     ("1 / 0", Fault("division by zero")),
     ("1 % 0", Fault("modulus by zero")),
     # doubles
@@ -41,6 +46,10 @@ GIVES: list[tuple[str, Result]] = [
     ("0.0 / 0.0 in [0.0 / 0.0]", False),
     ("[0.0 / 0.0] == [0.0 / 0.0]", False),
     ("1e308 * 10.0", math.inf),
+    ("7.5 / 2.5", 3.0),
+    ("-7.5 / 2.5", -3.0),
+    ("-1.0 / -0.0", math.inf),
+    ("1.5 - 4.0", -2.5),
     ("0.0 == -0.0", True),
     # text
     ('size("a\\U0001f600é")', 3),
@@ -68,6 +77,20 @@ GIVES: list[tuple[str, Result]] = [
     ("[1, 2] != [1]", True),
     ('{"a": [1]} == {"a": [1]}', True),
     ('{"a": 1} == {"b": 1}', False),
+    ('{"a": 1} == {"a": 2}', False),
+    ('{"a": 1} == {"a": 1, "b": 2}', False),
+    ('{"a": 1, "b": 2} == {"a": 1}', False),
+    ('{"a": 1} != {"a": 1}', False),
+    ('["a", "b"] == ["a", "b"]', True),
+    ('["a", "b"] == ["a", "c"]', False),
+    ("[1, 2] == [1, 3]", False),
+    ("[1, 2] != [1, 2]", False),
+    ("[1, 2] != [2, 1]", True),
+    ('{"a": "x"} == {"a": "x"}', True),
+    ("{}.size()", 0),
+    ("{1: 2, 3: 4,}.size()", 2),
+    ("false in {true: 1}", False),
+    ("[3, 1, 2][1]", 1),
     ("resource.labels.env", "prod"),
     ("resource.labels.nope", Fault("no such key `nope`")),
     ("resource.owner.name", "Ann"),
@@ -93,6 +116,25 @@ GIVES: list[tuple[str, Result]] = [
     ('bool("FALSE")', False),
     ('bool("yes")', Fault("`yes` is not a bool")),
     ("string(true)", "true"),
+    ("string(false)", "false"),
+    ("string(100.0)", "100"),
+    ("string(120.5)", "120.5"),
+    ("string(0.05)", "0.05"),
+    ("string(0.0001)", "0.0001"),
+    ("string(0.00012)", "0.00012"),
+    ("string(0.00001)", "1e-05"),
+    ("string(100000.0)", "100000"),
+    ("string(1000000.0)", "1e+06"),
+    ("string(1234567.0)", "1.234567e+06"),
+    ("string(-2.5)", "-2.5"),
+    ("string(0.0)", "0"),
+    ("string(-0.0)", "-0"),
+    ("string(1e300)", "1e+300"),
+    ("string(1.0 / 0.0)", "inf"),
+    ("string(-1.0 / 0.0)", "-inf"),
+    ("string(0.0 / 0.0)", "nan"),
+    ('double("infe5")', Fault("`infe5` is not a number")),
+    ('double("1e5x" + "y")', Fault("`1e5xy` is not a number")),
     ("string(-5)", "-5"),
     ("string(1.0)", "1"),
     ("string(0.1)", "0.1"),
@@ -139,6 +181,12 @@ GIVES: list[tuple[str, Result]] = [
     ('duration("-90.5s").getMilliseconds()', -500),
     ('duration("-90s").getMinutes()', -1),
     ('duration("36h").getHours()', 36),
+    ('duration("9223372037s") + duration("-1s")', TOO_LONG),
+    ('duration("-1s") + duration("9223372037s")', TOO_LONG),
+    ('duration("9223372037s") - duration("1s")', TOO_LONG),
+    ('duration("1s") - duration("-9223372035s")', Duration(9_223_372_036 * 10**9)),
+    ('duration("1s") + duration("2s")', Duration(3 * 10**9)),
+    ('duration("-90s").getHours()', 0),
 ]  # fmt: skip
 
 PARTS = {
@@ -206,6 +254,46 @@ def test_a_zone_may_carry_an_instant_out_of_the_calendar(text: str, zone: str, y
 )
 def test_the_day_of_the_year_knows_leap_years(date: str, day_of_year: int) -> None:
     assert evaluate(f'timestamp("{date}T12:00:00Z").getDayOfYear()') == day_of_year
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+@pytest.mark.parametrize("year", [1900, 1970, 2023, 2024])
+def test_the_parts_of_a_date_are_those_of_the_calendar(year: int, month: int) -> None:
+    day = dt.date(year, month, 15)
+    instant = f'timestamp("{day.isoformat()}T01:02:03Z")'
+    assert evaluate(f"{instant}.getDayOfYear()") == day.timetuple().tm_yday - 1
+    assert evaluate(f"{instant}.getMonth()") == month - 1
+    assert evaluate(f"{instant}.getDayOfWeek()") == day.isoweekday() % 7
+    assert evaluate(f"string({instant})") == f"{day.isoformat()}T01:02:03Z"
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [("int", "an integer"), ("double", "a number"), ("bool", "a bool")],
+)
+def test_a_long_text_that_does_not_convert_is_shown_by_its_beginning(call: str, what: str) -> None:
+    given: dict[str, State] = {"subject.role": "x" * 60}
+    assert evaluate(f"{call}(subject.role)", given) == Fault(f"`{'x' * 40}` is not {what}")
+
+
+@pytest.mark.parametrize("call", ["int", "double"])
+def test_a_text_of_400_characters_is_the_longest_number(call: str) -> None:
+    assert evaluate(f"{call}(subject.role)", {"subject.role": "7".rjust(400, "0")}) == 7
+    assert isinstance(evaluate(f"{call}(subject.role)", {"subject.role": "7".rjust(401, "0")}), Fault)
+
+
+def test_a_duration_of_100_characters_is_the_longest() -> None:
+    given: dict[str, State] = {"subject.role": "7s".rjust(100, "0")}
+    assert evaluate("duration(subject.role)", given) == Duration(7 * 10**9)
+    given = {"subject.role": "7s".rjust(101, "0")}
+    assert evaluate("duration(subject.role)", given) == Fault("a duration has at most 100 characters")
+
+
+def test_a_long_key_is_shown_by_its_beginning() -> None:
+    given: dict[str, State] = {"subject.role": "k" * 100}
+    assert evaluate("resource.labels[subject.role]", given) == Fault(f"no such key `{'k' * 64}`")
+    twice = f'{{subject.role: 1, "{"k" * 100}": 2}}'
+    assert evaluate(twice, given) == Fault(f"the key `{'k' * 64}` stands twice in a map")
 
 
 def test_a_pattern_that_is_a_fact_is_compiled_when_it_is_read() -> None:

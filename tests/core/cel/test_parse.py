@@ -163,6 +163,25 @@ def test_a_chain_is_as_deep_as_it_is_long(chain: str) -> None:
         parse(chain)
 
 
+HIGH = "a" + ".f()" * (MAX_DEPTH - 1)
+"""As high as a tree may be."""
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("[{}]", 1), ("{{}: 1}", 1), ("{{1: {}}}", 2), ("f({})", 1), ("x.f({})", 3), ("-{}", 1), ("!{}", 1), ("{}.`b c`", 255),
+        ("{}[0]", 254), ("x[{}]", 2), ("{} + 1", 255), ("1 + {}", 3), ("{} && true", 255), ("true || {}", 6),
+        ("{} ? 1 : 2", 255), ("true ? {} : 2", 6), ("true ? 1 : {}", 6), ("{}.g()", 255),
+    ],
+)  # fmt: skip
+def test_every_form_adds_to_the_height_of_what_it_holds(text: str, column: int) -> None:
+    parse(HIGH)
+    with pytest.raises(ConditionError, match="nested more than 64 deep") as caught:
+        parse(text.replace("{}", HIGH))
+    assert caught.value.column == column
+
+
 def test_exactly_64_brackets_are_allowed() -> None:
     assert parse("(" * (MAX_DEPTH - 1) + "1" + ")" * (MAX_DEPTH - 1)) == Literal(MAX_DEPTH - 1, 1, 1)
 
