@@ -52,7 +52,8 @@ def find(decision: Decision, judge: Judge, *, now: Timestamp) -> Remedies:
         obtains=_of_kind(repairs, Kind.OBTAIN),
         review_available=decision.outcome is Outcome.DEFER or Outcome.DEFER in leads,
         reason=None if repairs or alternatives else _why_none(ground),
-        judgements=ground.used,
+        judgements=ground.judgements,
+        probes=ground.probes,
         as_of=now,
     )
 

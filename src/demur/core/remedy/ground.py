@@ -1,7 +1,7 @@
 """One refusal under search: its row of facts, its rules, and the judgements that are left.
 
-- A judgement is either a full one, of the changed request, or one of the row alone with some facts unknown. Both count
-  against the limit of S9.1.
+- A judgement is of the changed request, in full, and counts against the limit of S9.1. A probe asks the rules about the
+  row alone, to see what is worth judging; it costs a tenth or so, promises nothing, and has a limit of its own.
 - With a fact unknown, a forbid that is still true holds whatever the fact is, and where no permit is left none can
   come: learning a fact never makes the answer stricter (S3.3), so unknown stands for all of its values at once.
 
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from demur.core.terms import State, Timestamp
 
 MAX_JUDGEMENTS = 200
-"""Judgements that one refusal may cost (S9.1)."""
+"""Judgements in full that one refusal may cost (S9.1)."""
+MAX_PROBES = 1_000
+"""Looks at the row that one refusal may cost."""
 
 
 class SpentError(Exception):
-    """The limit of judgements is reached."""
+    """A limit is reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,18 @@ class Truths:
 
 @dataclass(slots=True)
 class Ground:
-    """What the search for remedies stands on. `limit` and `used` count judgements."""
+    """What the search for remedies stands on, and how much of its limits is used."""
 
     decision: Decision
     judge: Judge
     chart: Chart
     site: Site
     now: Timestamp
-    limit: int = MAX_JUDGEMENTS
-    used: int = 0
+    probe_limit: int = MAX_PROBES
+    probes: int = 0
+    judgements: int = 0
     is_cut_short: bool = False
-    """Whether a search ended because of the limit."""
+    """Whether a search ended because of a limit."""
     must_fall: int = field(init=False)
     """The forbids, reviews and unknown rules that stand in the way and may not hold any more."""
 
@@ -75,13 +78,19 @@ class Ground:
         return self.decision.facts.values
 
     def probe(self, row: list[State]) -> Truths:
-        """Judge the row alone; raises `SpentError`."""
-        self._spend()
+        """Ask the rules about the row alone; raises `SpentError`."""
+        if self.probes >= self.probe_limit:
+            self.is_cut_short = True
+            raise SpentError
+        self.probes += 1
         return Truths(*self.site.bucket.judge(row, self.site.covering))
 
     def outcome(self, changes: Changes) -> Outcome | None:
         """Judge in full: the outcome, or `None` where such a request would not be taken in. Raises `SpentError`."""
-        self._spend()
+        if self.judgements >= MAX_JUDGEMENTS:
+            self.is_cut_short = True
+            raise SpentError
+        self.judgements += 1
         try:
             return self.judge(changes).outcome
         except IntakeError:
@@ -126,12 +135,6 @@ class Ground:
             if (True in results) if is_unless else all(result is False for result in results):
                 return True
         return False
-
-    def _spend(self) -> None:
-        if self.used >= self.limit:
-            self.is_cut_short = True
-            raise SpentError
-        self.used += 1
 
 
 def unknown(row: list[State], slots: Iterable[int]) -> list[State]:

@@ -51,12 +51,13 @@ class NoRemedy(StrEnum):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact of a repair. `value` is what JSON says of it; `is_left_out` where it must not be there."""
+    """One fact of a repair. `value` is what JSON says of it; none where it must not be there, or where any will do."""
 
     kind: Kind
     path: str
     value: object = None
     is_left_out: bool = False
+    is_any: bool = False
     direction: Direction = Direction.OTHER
     how: str = ""
     by: str = ""
@@ -89,8 +90,11 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
         shown: dict[str, object] = {"kind": self.kind.value}
         open_parts = [part for part, level in zip(self.parts, levels, strict=True) if level is Visibility.SHOW]
         changed = [part for part in self.parts if part.kind is Kind.CHANGE]
-        if numbers := {part.path: part.value for part in changed if part in open_parts and not part.is_left_out}:
-            shown["set"] = numbers
+        stated = [part for part in changed if part in open_parts and not (part.is_left_out or part.is_any)]
+        if stated:
+            shown["set"] = {part.path: part.value for part in stated}
+        if supplied := [part.path for part in changed if part in open_parts and part.is_any]:
+            shown["supply"] = supplied
         if left_out := [part.path for part in changed if part in open_parts and part.is_left_out]:
             shown["leave_out"] = left_out
         shown["direction"] = {part.path: part.direction.value for part in self.parts}
@@ -125,7 +129,8 @@ class OtherAction(msgspec.Struct, frozen=True, kw_only=True):
 class Remedies(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was found for one refusal, cheapest first; `reason` says why there is nothing.
 
-    `judgements` counts every judgement made, full or of a part of the facts; it is bounded by S9.1 and never shown.
+    `judgements` counts re-judgements, bounded by S9.1, and `probes` the looks at the rules that chose what to judge;
+    neither is ever shown.
     """
 
     modifications: tuple[Repair, ...] = ()
@@ -135,6 +140,7 @@ class Remedies(msgspec.Struct, frozen=True, kw_only=True):
     review_available: bool = False
     reason: NoRemedy | None = None
     judgements: int = 0
+    probes: int = 0
     as_of: Timestamp
 
     @property

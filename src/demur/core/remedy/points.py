@@ -40,6 +40,17 @@ Line: TypeAlias = tuple[Number, Number]
 MAX_ITEMS = 64
 """Of a list, so many items are looked at one by one."""
 
+_SAMPLES: dict[Kind, Value] = {
+    Kind.BOOL: True,
+    Kind.INT: 0,
+    Kind.DOUBLE: 0.0,
+    Kind.STRING: "-",
+    Kind.DURATION: Duration(0),
+    Kind.LIST: [],
+    Kind.MAP: {},
+    Kind.OBJECT: None,
+    Kind.NULL: None,
+}
 MAX_DIGITS = 15
 """A double of more digits is offered only where none of fewer will do."""
 
@@ -63,9 +74,9 @@ def turning(node: Node, slot: int, declared: Type, row: list[State], read: Read)
             case Call(op="@in", args=(member, FactRef(slot=found))) if found == slot:
                 yield from _with_member(member, row[slot], read)
             case Macro():
-                yield from _items(row[slot])
+                yield from _items(row[slot], part)
             case _:
-                yield from _constants(part, declared)
+                yield from _constants((part,), declared)
 
 
 def fits(value: State, fact: Fact) -> bool:
@@ -77,6 +88,11 @@ def fits(value: State, fact: Fact) -> bool:
     except ConformError:
         return False
     return not fact.one_of or value in fact.one_of
+
+
+def sample(fact: Fact, now: Timestamp) -> Value:
+    """Some value of the fact's type, where any does; null for an object."""
+    return fact.one_of[0] if fact.one_of else _SAMPLES.get(fact.type.kind, now)
 
 
 def nearest_first(values: Iterable[State], current: State) -> list[State]:
@@ -140,8 +156,7 @@ def _comparison(left: Node, right: Node, slot: int, declared: Type, row: list[St
         if isinstance(one, Call) and one.op == "size" and isinstance(one.args[0], FactRef):
             yield from _cut(row[slot], read(other))
             return
-    for part in (left, right):
-        yield from _constants(part, declared)
+    yield from _constants((left, right), declared)
 
 
 def _equal(value: object) -> Iterator[Value]:
@@ -169,9 +184,7 @@ def _with_member(member: Node, current: State, read: Read) -> Iterator[Value]:
     if isinstance(value, (str, bool, int, float)):
         items = list(current) if isinstance(current, (list, tuple)) else []
         yield [item for item in items if item != value]
-        yield [*items, value]
-    elif current is not Missing.ABSENT:
-        yield from _items(current)
+        yield from ([*items, value], [value])
 
 
 def _cut(current: State, size: object) -> Iterator[Value]:
@@ -181,26 +194,39 @@ def _cut(current: State, size: object) -> Iterator[Value]:
                 yield current[:length]
 
 
-def _items(current: State) -> Iterator[Value]:
-    """A list without one of its items, each of its items alone, and nothing."""
-    if isinstance(current, (list, tuple)):
-        items = list(current[:MAX_ITEMS])
-        yield from (items[:index] + items[index + 1 :] for index in range(len(items)))
-        yield from ([item] for item in items)
-        yield []
+def _items(current: State, macro: Macro) -> Iterator[Value]:
+    """A list without one of its items, each of its items alone, nothing; with and without what the macro names."""
+    items = list(current[:MAX_ITEMS]) if isinstance(current, (list, tuple)) else []
+    element = macro.range.type.element
+    named = [
+        constant(part)
+        for part in walk.nodes(macro.body)
+        if isinstance(part, Const) and element is not None and part.type.kind is element.kind
+    ]
+    for value in named:
+        yield [item for item in items if item != value]
+        yield from ([*items, value], [value])
+    yield [item for item in items if item not in named]
+    yield [item for item in items if item in named]
+    yield from (items[:index] + items[index + 1 :] for index in range(len(items)))
+    yield from ([item] for item in items)
+    yield []
 
 
-def _constants(node: Node, declared: Type) -> Iterator[Value]:
+def _constants(parts: Iterable[Node], declared: Type) -> Iterator[Value]:
     """The constants of the fact's type that occur in a condition that cannot be solved, with their neighbours."""
     found: list[Value] = [
-        constant(part) for part in walk.nodes(node) if isinstance(part, Const) and part.type.kind is declared.kind
+        constant(part)
+        for whole in parts
+        for part in walk.nodes(whole)
+        if isinstance(part, Const) and part.type.kind is declared.kind
     ]
     ints = [value for value in found if type(value) is int]
     found += [one // other for one in ints for other in ints if other]
     for value in found:
-        if declared.kind in _ORDERED and isinstance(value, (int, float, Timestamp, Duration)):
-            number = _number(value)
-            yield from _around(number, declared.kind) if number is not None else ()
+        number = _number(value)
+        if declared.kind in _ORDERED and number is not None:
+            yield from _around(number, declared.kind)
         else:
             yield value
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from demur.core.policy import needs
 from demur.core.remedy import points, showing
 from demur.core.remedy.changes import Changes
-from demur.core.remedy.ground import SpentError, unknown
+from demur.core.remedy.ground import MAX_PROBES, SpentError, unknown
 from demur.core.remedy.offers import Repair, order
 from demur.core.schema import Kind as TypeKind
 from demur.core.terms import Missing, Outcome
@@ -25,6 +25,7 @@ from demur.core.terms import Missing, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from demur.core.cel import Program, Result
     from demur.core.policy.document import Rule
     from demur.core.remedy.chart import Variable
     from demur.core.remedy.ground import Ground, Truths
@@ -36,10 +37,10 @@ MAX_CHANGES = 3
 """Facts that one repair sets at most (S9.1)."""
 MAX_REPAIRS = 4
 """Repairs that one refusal offers at most."""
-PER_SET = 80
-"""Judgements that one set of facts may cost."""
-AFTER_FOUND = 24
-"""Judgements that are spent on further repairs once one leads to an allow."""
+PER_SET = 200
+"""Probes that one set of facts may cost."""
+AFTER_FOUND = 40
+"""Probes that are spent on further repairs once one leads to an allow."""
 
 _SCALAR = frozenset({TypeKind.INT, TypeKind.DOUBLE, TypeKind.BOOL, TypeKind.TIMESTAMP, TypeKind.DURATION})
 
@@ -48,25 +49,21 @@ def repairs(ground: Ground) -> tuple[Repair, ...]:
     """The repairs of a refusal, cheapest first."""
     found: list[Repair] = []
     done: list[frozenset[str]] = []
-    total = ground.limit
-    try:
-        for chosen in _sets(ground):
-            paths = frozenset(item.path for item in chosen)
-            if any(known <= paths for known in done):
-                continue
-            ground.limit = min(total, ground.used + PER_SET)
-            repair = _Attempt(ground, chosen).run()
-            if repair is None or (repair.leads_to is Outcome.DEFER and _is_known(paths, found)):
-                continue
+    total = MAX_PROBES
+    for chosen in _sets(ground):
+        paths = frozenset(item.path for item in chosen)
+        if any(known <= paths for known in done):
+            continue
+        ground.probe_limit = min(total, ground.probes + PER_SET)
+        repair = _Attempt(ground, chosen).run()
+        if repair is not None and (repair.leads_to is Outcome.ALLOW or not _is_known(paths, found)):
             found.append(repair)
             if repair.leads_to is Outcome.ALLOW:
                 done.append(paths)
-                total = min(total, ground.used + AFTER_FOUND)
-            if len(found) >= MAX_REPAIRS:
-                break
-    except SpentError:
-        pass
-    ground.limit = max(ground.limit, total)
+                total = min(total, ground.probes + AFTER_FOUND)
+        if len(found) >= MAX_REPAIRS or ground.probes >= total:
+            break
+    ground.probe_limit = MAX_PROBES
     return tuple(sorted(found, key=order))
 
 
@@ -137,7 +134,7 @@ class _Attempt:
             return None
         head, *rest = left
         falling = list(ground.site.bucket.chosen(ground.must_fall & truths.unknown)) if not head.certain else []
-        for value in self._values(head, row, truths):
+        for value in self._values(head, rest, row, truths):
             changed = unknown(row, head.certain)
             changed[head.slot] = value
             if rest:
@@ -166,21 +163,58 @@ class _Attempt:
     def _wants_review(self) -> bool:
         return self._deferred is None and self._ground.decision.outcome is Outcome.DENY
 
-    def _values(self, head: Variable, row: list[State], truths: Truths) -> list[State]:
+    def _values(self, head: Variable, rest: list[Variable], row: list[State], truths: Truths) -> list[State]:
         """The values at which a condition on the fact may turn, nearest first."""
-        rules = ground_rules(self._ground, head, truths)
+        ground = self._ground
+        rules = list(ground.site.bucket.chosen(truths.unknown & ground.site.readers.get(head.slot, 0)))
         proposed: list[State] = list(head.fact.one_of)
         for rule in rules:
-            proposed += proposals(self._ground, rule, head, row)
+            proposed += proposals(ground, rule, head, row)
+        if head.fact.type.kind is TypeKind.STRING:
+            # What another rule asks for is a value that somebody has a name for.
+            for rule in ground.site.bucket.chosen(ground.site.readers.get(head.slot, 0)):
+                proposed += proposals(ground, rule, head, row)
         if head.fact.optional:
             proposed.append(Missing.ABSENT)
-        current = row[head.slot]
-        return [value for value in points.nearest_first(proposed, current) if points.fits(value, head.fact)]
+        if isinstance(row[head.slot], Missing) and showing.is_any_value(ground, head):
+            proposed.append(points.sample(head.fact, ground.decision.facts.now))
+        values = points.nearest_first(proposed, row[head.slot])
+        fitting = [value for value in values if points.fits(value, head.fact)]
+        return _distinct(ground, rules, head, rest, row, fitting) if len(self._chosen) > 1 else fitting
 
 
-def ground_rules(ground: Ground, head: Variable, truths: Truths) -> list[Rule]:
-    """The rules whose truth hangs on the fact."""
-    return list(ground.site.bucket.chosen(truths.unknown & ground.site.readers.get(head.slot, 0)))
+def _distinct(
+    ground: Ground, rules: list[Rule], head: Variable, rest: list[Variable], row: list[State], values: list[State]
+) -> list[State]:
+    """Of values that all conditions treat alike the first, and none that they treat like the present one.
+
+    Where a condition reads another fact that is still to be chosen, or something hangs on this one, all values differ.
+    """
+    if head.certain:
+        return values
+    others = {item.path for item in rest}
+    programs: list[Program] = []
+    for rule in rules:
+        for _, _, members in ground.chart.policy_set.prepared(rule):
+            for _, program, reads in members:
+                if head.path in reads:
+                    if not others.isdisjoint(reads):
+                        return values
+                    programs.append(program)
+    changed = list(row)
+    seen = {tuple(_answer(program(row)) for program in programs)}
+    kept: list[State] = []
+    for value in values:
+        changed[head.slot] = value
+        treated = tuple(_answer(program(changed)) for program in programs)
+        if treated not in seen:
+            seen.add(treated)
+            kept.append(value)
+    return kept
+
+
+def _answer(result: Result) -> object:
+    return result if isinstance(result, bool) else type(result)
 
 
 def proposals(ground: Ground, rule: Rule, head: Variable, row: list[State]) -> list[Value]:
