@@ -35,6 +35,7 @@ MAX_CHARACTERS = 262_144
 MAX_LAYERS = 3
 _MAX_VIEWS = 4_000
 _MAX_MARKS = 256
+_BEFORE = ":;, \t\n"
 _MAX_ENCODED = 4 * MAX_CHARACTERS
 
 
@@ -184,4 +185,6 @@ def _shape(raw: bytes) -> tuple[int, int, str] | None:
 def _finding(view: View, raw: bytes, hit: tuple[int, int, str], how: How) -> CodeFinding:
     start = len(raw[: hit[0]].decode("utf-8", "ignore"))
     end = start + len(raw[hit[0] : hit[1]].decode("utf-8", "ignore"))
+    # What stands before a statement belongs to the shape, not to the statement.
+    start += len(view.text[start:end]) - len(view.text[start:end].lstrip(_BEFORE))
     return CodeFinding(hit[2], *view.place(start, end), how, view.layers)

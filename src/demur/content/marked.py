@@ -49,9 +49,9 @@ def _fences(text: str) -> Iterator[Marked]:
         starts.append(starts[-1] + len(line))
     for token in _markdown().parse(text):
         if token.type == "fence" and token.map is not None:
-            first, last = token.map
-            start, end = starts[min(first + 1, len(starts) - 1)], starts[min(last, len(starts) - 1)]
-            yield Marked(start, max(start, end), _language(token.info), is_block=True)
+            first = token.map[0] + 1
+            start, end = (starts[min(line, len(starts) - 1)] for line in (first, first + token.content.count("\n")))
+            yield Marked(start, end, _language(token.info), is_block=True)
 
 
 def _language(info: str) -> str:

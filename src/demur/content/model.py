@@ -23,6 +23,7 @@ _MIN_BYTES = 24
 _MIN_DENSITY = 0.05
 _MIN_SCORE = 0.9
 _MARKS = re.compile(rb"[{}()\[\];=<>$|&#\\+*_@!]")
+_ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _LANGUAGES = frozenset(
     {
         *("asm", "asp", "batch", "c", "clojure", "cobol", "coffeescript", "cpp", "cs", "css", "dart"),
@@ -50,8 +51,8 @@ def load() -> Magika:
 
 def find(text: bytes) -> tuple[int, int, str] | None:
     """The first stretch that the model takes for program text: start, end and language."""
-    windows = [(start, end) for start, end in _windows(text) if _is_marked(text[start:end])]
-    windows = sorted(windows, key=lambda at: (-_density(text[at[0] : at[1]]), at))[:MAX_WINDOWS]
+    marked = [(-_density(text[start:end]), start, end) for start, end in _windows(text)]
+    windows = [(start, end) for share, start, end in sorted(marked)[:MAX_WINDOWS] if -share >= _MIN_DENSITY]
     for start, end in sorted(windows):
         answer = load().identify_bytes(text[start:end])
         label = str(answer.output.label)
@@ -71,9 +72,7 @@ def _windows(text: bytes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _is_marked(stretch: bytes) -> bool:
-    return len(stretch) >= _MIN_BYTES and _density(stretch) >= _MIN_DENSITY
-
-
 def _density(stretch: bytes) -> float:
-    return len(_MARKS.findall(stretch)) / len(stretch)
+    """The share of marks, base64 and its padding left aside; none in a stretch too short to judge."""
+    bare = _ENCODED.sub(b"", stretch)
+    return len(_MARKS.findall(bare)) / len(bare) if len(bare) >= _MIN_BYTES else 0.0
