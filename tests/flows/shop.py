@@ -18,7 +18,7 @@ demur: 1
 namespace: shop
 zone: Europe/Berlin
 sources:
-  account: {kind: python}
+  account: {kind: python, key: [resource.type, resource.id]}
 facts:
   subject.role: string
   account.frozen: {type: bool, source: account, recheck_at_redeem: true}

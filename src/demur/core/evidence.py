@@ -98,7 +98,7 @@ def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, peopl
         },
         "policy_version": decision.policy_digest,
         "decision_reasoning": _reasoning(decision),
-        "remediation_offered": False,
+        "remediation_offered": _has_offer(answer),
         "escalation_triggered": decision.outcome is Outcome.DEFER,
         "as_of": str(decision.as_of),
     }
@@ -153,6 +153,12 @@ def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
 def token(name: str) -> str:
     """The name where it is a token, else a digest of it: what policies declare is nobody's personal data."""
     return name if _TOKEN.fullmatch(name) else "x:" + hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def _has_offer(answer: Answer) -> bool:
+    refused = answer.refusal if isinstance(answer, Deferral) else answer
+    remedies = refused.remedies if isinstance(refused, Refusal) else None
+    return remedies is not None and bool(remedies.repairs or remedies.alternatives)
 
 
 def _reasoning(decision: Decision) -> dict[str, Json]:

@@ -20,6 +20,7 @@ from demur.core import obstacles
 from demur.core.obstacles import Obstacle, Standing
 from demur.core.phrases import phrase
 from demur.core.policy.document import Obligation
+from demur.core.remedy import NoRemedy, Remedies
 from demur.core.schema import Fact, Visibility, argument_name
 from demur.core.terms import Audience, Category, Disposition, Outcome, Request, Timestamp, to_json
 
@@ -74,6 +75,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     confidential: tuple[str, ...] = ()
     """The deciding rules that may not be told below operator."""
     is_remediable: bool = False
+    remedies: Remedies | None = None
+    """What was found to lead to an allow, each judged again before it is offered (S9); `None` where nobody looked."""
     determining: tuple[str, ...] = ()
     obligations: tuple[Obligation, ...] = ()
     escalation_available: bool = False
@@ -127,7 +130,6 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     def _refusal(self, audience: Audience, locale: str) -> dict[str, object]:
         reason = self.reason_for(audience)
-        conditions = self._conditions(audience)
         refusal: dict[str, object] = {
             "refused_action": self._action(audience),
             "refusal_reason": {
@@ -136,15 +138,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
                 "policy_reference": None if audience is Audience.END_USER else reason.policy_reference or None,
                 "explanation": self.explain(audience=audience, locale=locale),
             },
-            "remediation": {
-                "remediable": self.is_remediable and bool(conditions),
-                "reason": None if self.is_remediable and conditions else phrase("not_remediable", locale),
-                "missing_conditions": []
-                if audience is Audience.END_USER
-                else [_plain(i, audience) for i in conditions],
-                "suggested_modifications": [],
-                "compliant_alternatives": [],
-            },
+            "remediation": self._remediation(audience),
             "escalation_available": self.escalation_available,
             "escalation_context": {"roles": list(self.escalation_roles)} if self.escalation_roles else {},
             "obligations": [msgspec.to_builtins(item) for item in self._obligations(audience)],
@@ -154,6 +148,17 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         if audience in _TRUSTED:
             refusal["determining_policies"] = list(self.determining)
         return refusal
+
+    def _remediation(self, audience: Audience) -> dict[str, object]:
+        conditions = self._conditions(audience)
+        offered = (self.remedies or Remedies(reason=NoRemedy.NONE_FOUND, as_of=self.as_of)).to_dict(audience)
+        has_offer = bool(offered["suggested_modifications"] or offered["compliant_alternatives"])
+        is_shown = audience is not Audience.END_USER
+        return {
+            "remediable": has_offer or (self.is_remediable and bool(conditions)),
+            "missing_conditions": [_plain(item, audience) for item in conditions] if is_shown else [],
+            **offered,
+        }
 
     def _conditions(self, audience: Audience) -> Sequence[Obstacle]:
         if audience in _TRUSTED:
@@ -172,8 +177,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         return action
 
 
-def refuse(decision: Decision) -> Refusal:
-    """The refusal of a decision that is a deny, or the standing "no" of one that defers."""
+def refuse(decision: Decision, remedies: Remedies | None = None) -> Refusal:
+    """The refusal of a decision that is a deny, or the standing "no" of one that defers, with what leads out of it."""
     schema, request = decision.policy_set.schema, decision.facts.request
     found = obstacles.find(decision)
     confidential = {rule.id for rule in found.rules if obstacles.is_confidential(rule, decision)}
@@ -203,6 +208,7 @@ def refuse(decision: Decision) -> Refusal:
         messages=speaker.messages if speaker else {},
         shown_messages=words.messages if words and speaker else {},
         is_remediable=category is not Category.CATEGORICAL and any(can_differ(schema, path) for path in paths),
+        remedies=remedies,
         confidential=tuple(sorted(confidential)),
         determining=tuple(rule.id for rule in found.rules),
         obligations=decision.obligations,

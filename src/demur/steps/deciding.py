@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +30,7 @@ from demur.core.review import Deferral, Review, ReviewState
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
+from demur.steps import mending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from demur.core.evidence import Answer
     from demur.core.intake import Caller
     from demur.core.record import Entry
+    from demur.core.remedy import Remedies
     from demur.core.terms import Timestamp
     from demur.ports import Transaction
     from demur.steps.world import Active, World
@@ -63,6 +66,8 @@ class Prepared:
     facts: Facts
     learned: dict[str, Learned]
     history: tuple[str, ...]
+    remedies: Remedies | None = None
+    """What leads out of the "no" that these facts give, where they are all known before the lock is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Judged:
     facts: Facts
     decision: Decision
     learned: dict[str, Learned]
+    remedies: Remedies | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,8 @@ def prepare(world: World, active: Active, asked: Asked) -> Prepared:
     now = world.clock.now()
     learned = dict(active.sources.learn(asked.request, asked.wanted, now)) if asked.wanted else {}
     facts = resolution.fill(asked.request, active.layout, learned, now)
-    return Prepared(asked.request, facts, learned, asked.history)
+    remedies = None if asked.history else mending.mend(active, decide(facts, active.policies))
+    return Prepared(asked.request, facts, learned, asked.history, remedies)
 
 
 def judge(session: Session, prepared: Prepared) -> Answer:
@@ -150,7 +157,15 @@ def _judged(session: Session, prepared: Prepared) -> Judged:
     if decision.outcome is Outcome.DEFER and (approvals := _approvals(session, facts)):
         facts = resolution.with_approvals(facts, approvals)
         decision = decide(facts, session.active.policies)
-    return Judged(facts, decision, learned)
+    if decision.outcome is Outcome.ALLOW or facts is prepared.facts:
+        return Judged(facts, decision, learned, prepared.remedies)
+    return Judged(facts, decision, learned, mending.mend(session.active, decision, partial(_recount, session, facts)))
+
+
+def _recount(session: Session, facts: Facts, path: str, request: Request) -> int | Missing:
+    """A counter for a changed request, which may name another whom it counts."""
+    changed = resolution.fill(request, session.active.layout, {}, facts.now)
+    return _count(session, path, changed)
 
 
 def _count(session: Session, path: str, facts: Facts) -> int | Missing:
@@ -204,14 +219,14 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
             return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
         case Outcome.DEFER:
             review, is_open = _review(session, judged)
-            refused = refuse(judged.decision)
+            refused = refuse(judged.decision, judged.remedies)
             deferral = Deferral(review_id=review.id, deadline=review.deadline, refusal=refused)
             entry = _record(session, judged, deferral)
             if not is_open:
                 _put_review(session, judged, review, entry)
             return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
         case Outcome.DENY | Outcome.UNAVAILABLE:
-            refusal = refuse(judged.decision)
+            refusal = refuse(judged.decision, judged.remedies)
             entry = _record(session, judged, refusal)
             return evidence.stamped(refusal, _audit_id(session, entry), ""), entry
 
