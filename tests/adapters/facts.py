@@ -35,6 +35,7 @@ def request(*, subject: str = "ann", resource: str = "i-1", **arguments: Value) 
 
 def schema(source: Source, facts: Mapping[str, Type], *, optional: frozenset[str] = frozenset()) -> Schema:
     declared = {
-        path: Fact(path=path, type=type_, source=source.name, optional=path in optional) for path, type_ in facts.items()
+        path: Fact(path=path, type=type_, source=source.name, optional=path in optional)
+        for path, type_ in facts.items()
     }
     return Schema(facts=declared, sources={source.name: source}, actions={"refund": Action(name="refund")})

@@ -13,12 +13,14 @@ from demur.adapters.callables import CallableOpener
 from demur.adapters.sources import DeclaredSources, open_sources
 from demur.core.resolution import Learned
 from demur.core.schema import Kind, Schema, Source, Type
-from demur.core.terms import Missing, Request, Timestamp
+from demur.core.terms import Missing, Request, Timestamp, Value
 from demur.errors import ConfigurationError
 from tests.adapters.facts import BOOL, INT, NOW, STRING, request, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from demur.adapters.callables import Registered
 
 LONG = 10.0
 
@@ -31,15 +33,24 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
-def opened(function: Callable[[Request], Mapping[str, object]], *, workers: int = 8, **settings: object) -> DeclaredSources:
-    key = settings.pop("key", None)
-    source = Source(name="crm", kind="python", settings={} if key is None else {"key": key}, **settings)  # type: ignore[arg-type]
+def opened(
+    function: Callable[[Request], Mapping[str, object]],
+    *,
+    workers: int = 8,
+    key: list[Value] | None = None,
+    timeout_ms: int = 1_000,
+    ttl_ms: int = 0,
+) -> DeclaredSources:
+    settings: dict[str, Value] = {} if key is None else {"key": key}
+    source = Source(name="crm", kind="python", settings=settings, timeout_ms=timeout_ms, ttl_ms=ttl_ms)
     types = {"crm.vip": BOOL, "crm.limit": INT, "crm.name": STRING}
     declared = schema(source, types, optional=frozenset({"crm.name"}))
     return open_sources(declared, {"python": CallableOpener({"crm": function})}, workers=workers)
 
 
-def learn(sources: DeclaredSources, *paths: str, now: Timestamp = NOW, asked: Request | None = None) -> Mapping[str, Learned]:
+def learn(
+    sources: DeclaredSources, *paths: str, now: Timestamp = NOW, asked: Request | None = None
+) -> Mapping[str, Learned]:
     return sources.learn(asked or request(), {"crm": paths or ("crm.vip",)}, now)
 
 
@@ -50,11 +61,17 @@ def test_a_learned_value_carries_its_instant() -> None:
 def test_a_function_per_fact_is_asked_only_for_the_wanted_facts() -> None:
     source = Source(name="crm", kind="python")
     asked: list[str] = []
-    functions = {
-        "crm.vip": lambda _: asked.append("vip") or True,
-        "crm.limit": lambda _: asked.append("limit") or 5,
-    }
-    sources = open_sources(schema(source, {"crm.vip": BOOL, "crm.limit": INT}), {"python": CallableOpener({"crm": functions})})
+
+    def vip(_: Request) -> bool:
+        asked.append("vip")
+        return True
+
+    def limit(_: Request) -> int:
+        asked.append("limit")
+        return 5
+
+    functions: dict[str, Registered] = {"crm": {"crm.vip": vip, "crm.limit": limit}}
+    sources = open_sources(schema(source, {"crm.vip": BOOL, "crm.limit": INT}), {"python": CallableOpener(functions)})
 
     assert learn(sources, "crm.limit") == {"crm.limit": Learned(5, NOW)}
     assert asked == ["limit"]
@@ -66,9 +83,21 @@ def test_a_function_per_fact_is_asked_only_for_the_wanted_facts() -> None:
         ({}, "crm.vip", "the source does not know it"),
         ({"crm.vip": "yes"}, "crm.vip", "the source gave a wrong value: expected a bool, found a string"),
         ({"crm.vip": None}, "crm.vip", "the source gave a wrong value: expected a bool, found null"),
-        ({"crm.limit": 1.0}, "crm.limit", "the source gave a wrong value: expected an int within +-(2^53-1), found a double"),
-        ({"crm.limit": 2**53}, "crm.limit", "the source gave a wrong value: expected an int within +-(2^53-1), found an int beyond 2^53-1"),
-        ({"crm.name": "\ud800"}, "crm.name", "the source gave a wrong value: expected a string, found a string with a lone surrogate"),
+        (
+            {"crm.limit": 1.0},
+            "crm.limit",
+            "the source gave a wrong value: expected an int within +-(2^53-1), found a double",
+        ),
+        (
+            {"crm.limit": 2**53},
+            "crm.limit",
+            "the source gave a wrong value: expected an int within +-(2^53-1), found an int beyond 2^53-1",
+        ),
+        (
+            {"crm.name": "\ud800"},
+            "crm.name",
+            "the source gave a wrong value: expected a string, found a string with a lone surrogate",
+        ),
         ({"crm.vip": Missing.ABSENT}, "crm.vip", "the source says that there is none, but the fact is not optional"),
         ({"crm.vip": Missing.UNKNOWN}, "crm.vip", "the source does not know it"),
         ([("crm.vip", True)], "crm.vip", "expected facts by path, found a list"),
@@ -82,7 +111,9 @@ def test_what_is_not_a_value_of_the_fact_is_unknown(said: object, path: str, why
 
 
 def test_there_is_none_is_absent_where_the_fact_is_optional() -> None:
-    assert learn(opened(lambda _: {"crm.name": Missing.ABSENT}), "crm.name") == {"crm.name": Learned(Missing.ABSENT, NOW)}
+    assert learn(opened(lambda _: {"crm.name": Missing.ABSENT}), "crm.name") == {
+        "crm.name": Learned(Missing.ABSENT, NOW)
+    }
 
 
 def test_an_exception_is_named_by_kind_and_place_and_never_quoted() -> None:
@@ -114,7 +145,9 @@ def test_an_answer_that_fails_while_it_is_read_is_unknown() -> None:
 def test_a_source_that_nobody_declared_is_unknown() -> None:
     sources = opened(lambda _: {})
 
-    assert sources.learn(request(), {"erp": ("erp.x",)}, NOW) == {"erp.x": Learned(Missing.UNKNOWN, NOW, "there is no source `erp`")}
+    assert sources.learn(request(), {"erp": ("erp.x",)}, NOW) == {
+        "erp.x": Learned(Missing.UNKNOWN, NOW, "there is no source `erp`")
+    }
 
 
 def test_a_late_answer_is_unknown_at_the_timeout(release: threading.Event) -> None:
@@ -177,7 +210,12 @@ def test_a_hanging_source_delays_no_other(release: threading.Event) -> None:
     one, two = Source(name="slow", kind="python", timeout_ms=50), Source(name="crm", kind="python", timeout_ms=5_000)
     slow, crm = schema(one, {"slow.x": INT}), schema(two, {"crm.vip": BOOL})
     both = Schema(facts={**slow.facts, **crm.facts}, sources={**slow.sources, **crm.sources})
-    functions = {"slow": lambda _: release.wait(LONG) and {}, "crm": lambda _: {"crm.vip": True}}
+
+    def hang(_: Request) -> Mapping[str, object]:
+        release.wait(LONG)
+        return {}
+
+    functions: dict[str, Registered] = {"slow": hang, "crm": lambda _: {"crm.vip": True}}
     sources = open_sources(both, {"python": CallableOpener(functions)}, workers=1)
 
     for _ in range(3):
@@ -186,6 +224,7 @@ def test_a_hanging_source_delays_no_other(release: threading.Event) -> None:
 
 
 def test_sources_run_in_parallel() -> None:
+    """Facts that need I/O run in a pool (S11.2)."""
     meeting = threading.Barrier(3, timeout=LONG)
 
     def meet(_: Request) -> Mapping[str, object]:
@@ -314,7 +353,9 @@ def test_without_key_or_ttl_no_call_is_shared(release: threading.Event) -> None:
 
 def test_times_may_be_text_or_instants_with_an_offset() -> None:
     source = Source(name="crm", kind="python")
-    declared = schema(source, {"crm.a": Type(Kind.TIMESTAMP), "crm.b": Type(Kind.TIMESTAMP), "crm.c": Type(Kind.TIMESTAMP)})
+    declared = schema(
+        source, {"crm.a": Type(Kind.TIMESTAMP), "crm.b": Type(Kind.TIMESTAMP), "crm.c": Type(Kind.TIMESTAMP)}
+    )
     noon = dt.datetime(2026, 11, 20, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     said = {"crm.a": "2026-11-20T10:00:00Z", "crm.b": noon, "crm.c": noon.replace(tzinfo=None)}
     sources = open_sources(declared, {"python": CallableOpener({"crm": lambda _: said})})
