@@ -150,7 +150,9 @@ def _collect_reads(node: Node, level: int, read: set[str]) -> None:
     if key is not None:
         read.add(key)
     for part in children(node):
-        _collect_reads(part, level, read)
+        # Within a macro the variables of those around it are one level further away.
+        is_within = isinstance(node, Macro) and part is not node.range
+        _collect_reads(part, level + 1 if is_within else level, read)
 
 
 def key_of(node: Node, level: int) -> str | None:
