@@ -135,6 +135,16 @@ def test_nesting_ends_at_the_limit_even_for_a_list_within_itself() -> None:
         conform(endless, DYN)
 
 
+def test_the_deepest_value_that_may_be_nested_is_taken() -> None:
+    deep: object = 1
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+
+    assert conform(deep, DYN) == deep
+    with pytest.raises(ConformError):
+        conform([deep], DYN)
+
+
 def test_what_comes_back_is_a_copy() -> None:
     given_rows = [1]
     found = conform(given_rows, INTS)
