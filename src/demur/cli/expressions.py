@@ -69,6 +69,8 @@ def _question(document: object) -> tuple[str, Mapping[str, object], list[str]]:
 
 
 def _document(result: Result) -> dict[str, object]:
+    import msgspec
+
     from demur.core import cel
 
     match result:
@@ -77,7 +79,7 @@ def _document(result: Result) -> dict[str, object]:
         case cel.Fault():
             return {"error": {"message": result.message}}
         case _:
-            return {"value": cel.to_json(result)}
+            return {"value": msgspec.Raw(cel.json_text(result).encode())}
 
 
 def _in_words(answer: dict[str, object]) -> str:

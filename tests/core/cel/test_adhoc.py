@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
-from demur.core.cel import Fault, Result, Scope, Unknown, Variable, adhoc, check, infer, to_json
+from demur.core.cel import Fault, Result, Scope, Unknown, Variable, adhoc, check, infer, json_text, to_json
 from demur.core.cel.lattice import DYN
-from demur.core.terms import Duration, Timestamp
+from demur.core.terms import Duration, Timestamp, Value
 from demur.errors import ConditionError
 from tests.core.cel.given import ZONES
 
@@ -188,3 +189,18 @@ def test_a_zone_is_asked_of_the_zones() -> None:
 def test_a_value_as_json(value: Result, json: object) -> None:
     assert not isinstance(value, Unknown | Fault)
     assert to_json(value) == json
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (math.inf, "1e999"),
+        ([-math.inf, 1.0], "[-1e999,1.0]"),
+        ({"a": math.nan, "é": "x"}, '{"a":"NaN","é":"x"}'),
+        ({1: True}, '{"1":true}'),
+        (Timestamp(0), '"1970-01-01T00:00:00Z"'),
+    ],
+)
+def test_a_value_is_json_that_every_reader_takes(value: Value, text: str) -> None:
+    assert json_text(value) == text
+    assert json.loads(text) is not None

@@ -10,7 +10,7 @@ docs/spec/conditions.md.
 
 from __future__ import annotations
 
-from demur.core.cel.adhoc import adhoc, infer, to_json
+from demur.core.cel.adhoc import adhoc, infer, json_text, to_json
 from demur.core.cel.check import check
 from demur.core.cel.evaluate import Program, link
 from demur.core.cel.scope import Checked, Scope, Use, Variable
@@ -28,6 +28,7 @@ __all__ = [
     "adhoc",
     "check",
     "infer",
+    "json_text",
     "link",
     "to_json",
 ]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, Union, cast
 
+import msgspec
+
 from demur.core.cel import lattice
 from demur.core.cel.check import check
 from demur.core.cel.evaluate import link
@@ -73,6 +75,26 @@ def to_json(value: Value) -> Json:
             return {_key_text(key): to_json(item) for key, item in value.items()}
         case _:
             return [to_json(item) for item in value]
+
+
+def json_text(value: Value) -> str:
+    """A value as JSON text. Infinities are written as a number too large for a double (`1e999`), which is JSON and is
+    read back as an infinity by readers that have one; NaN, which no JSON number can be, is the text `NaN`.
+    """
+    match value:
+        case float() if math.isinf(value):
+            return "1e999" if value > 0 else "-1e999"
+        case Mapping():
+            members = (f"{_quoted(_key_text(key))}:{json_text(item)}" for key, item in value.items())
+            return "{" + ",".join(members) + "}"
+        case list() | tuple():
+            return "[" + ",".join(json_text(item) for item in value) + "]"
+        case _:
+            return _quoted(to_json(value))
+
+
+def _quoted(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _key_text(key: Value) -> str:
