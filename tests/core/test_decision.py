@@ -356,3 +356,10 @@ def test_a_nan_is_neither_below_nor_above_nor_equal() -> None:
     for text in ("risk.score < 1.0", "risk.score >= 1.0", "risk.score == 1.0", "!(risk.score != 1.0)"):
         assert decide(nan, policy_set(rule("r", "permit", text))).outcome is Outcome.DENY
     assert decide(nan, policy_set(rule("r", "permit", "risk.score != 1.0"))).outcome is Outcome.ALLOW
+
+
+@pytest.mark.parametrize(("resource", "outcome"), [("invoice", Outcome.DENY), ("record", Outcome.ALLOW)])
+def test_a_rule_counts_only_for_the_types_of_resource_that_it_covers(resource: str, outcome: Outcome) -> None:
+    """S3.1"""
+    invoices = rule("invoices", "forbid", resources=("invoice",))
+    assert decide(facts(resource=resource), policy_set(SMALL, invoices)).outcome is outcome

@@ -88,3 +88,10 @@ def test_a_rule_that_does_not_cover_the_action_is_never_told() -> None:
     asked = facts(action="xylem")
     told = explain(asked, rules, decide(asked, rules), rules=["x", "y"])
     assert [item.rule.id for item in told.rules] == ["x"]
+
+
+def test_rules_for_another_type_of_resource_are_not_told() -> None:
+    """S3.1"""
+    rules = policy_set(rule("records", "forbid", resources=("record",)), rule("invoices", resources=("invoice",)))
+    asked = facts(resource="invoice")
+    assert [item.rule.id for item in explain(asked, rules, decide(asked, rules)).rules] == ["invoices"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demur.core.cel import Fault, Result, Unknown
-from demur.core.terms import Missing, State
+from demur.core.terms import Duration, Missing, State
 from tests.core.cel.given import evaluate
 
 UNKNOWN = Unknown(("resource.consent",))
@@ -61,6 +61,49 @@ def test_negation_turns_what_is_definite(part: str, value: Result) -> None:
 @pytest.mark.parametrize(("condition", "value"), [("true", 1), ("false", 2), ("unknown", UNKNOWN), ("fault", FAULT)])
 def test_a_choice_needs_its_condition(condition: str, value: Result) -> None:
     assert evaluate(f"{PARTS[condition][0]} ? 1 : 2", GIVEN) == value
+
+
+@pytest.mark.parametrize("op", ["&&", "||"])
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_every_operand_of_a_chain_of_three_counts(op: str, odd: int) -> None:
+    neutral, deciding = ("action.amount == 100", "action.amount == 99")
+    if op == "||":
+        neutral, deciding = deciding, neutral
+    parts = [deciding if place == odd else neutral for place in range(3)]
+    assert evaluate(f" {op} ".join(parts)) is (op == "||")
+    assert evaluate(f" {op} ".join([neutral] * 3)) is (op == "&&")
+
+
+def test_what_is_chosen_may_be_a_fact() -> None:
+    assert evaluate("action.dry ? action.amount : resource.counts[1]") == 2
+    assert evaluate("!action.dry ? action.amount : resource.counts[1]") == 100
+
+
+@pytest.mark.parametrize("text", ['{"a": 1 / 0}', '{1 / 0: "a"}', "[1, 1 / 0]", "[1 / 0]"])
+def test_a_literal_is_strict_in_every_part(text: str) -> None:
+    assert evaluate(text) == FAULT
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": action.amount}', {"a": 100}),
+        ("{subject.role: action.amount}", {"clerk": 100}),
+        ('{"a": resource.consent}', UNKNOWN),
+        ('{"a": resource.consent, string(1 / 0): true}', UNKNOWN),
+        ("[action.amount, 1]", [100, 1]),
+        ('"clerk" in subject.roles', True),
+        ('"boss" in subject.roles', False),
+        ("2 in resource.counts", True),
+        ("4 in resource.counts", False),
+        ('subject.role in ["clerk", "boss"]', True),
+        ('subject.role in ["boss"]', False),
+        ("action.rate in [1.5, 2.5]", True),
+        ("action.amount in [1, action.amount]", True),
+    ],
+)
+def test_facts_within_literals_and_lists(text: str, value: Result) -> None:
+    assert evaluate(text, GIVEN) == value
 
 
 def test_a_choice_evaluates_only_the_branch_it_takes() -> None:
@@ -178,6 +221,55 @@ def test_a_constant_on_either_side_compares_alike(op: str, amount: int) -> None:
 )  # fmt: skip
 def test_macros_over_values_unknowns_and_faults(text: str, value: Result) -> None:
     assert evaluate(text, GIVEN) == value
+
+
+BOTH: dict[str, State] = {"resource.consent": Missing.UNKNOWN, "action.dry": Missing.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    "macro", ["all(c, {})", "exists(c, {})", "exists_one(c, {})", "filter(c, {})", "map(c, {})", "map(c, {}, c)"]
+)
+def test_a_macro_names_what_is_missing_for_any_member(macro: str) -> None:
+    body = "(c == 1 ? resource.consent : action.dry)"
+    found = evaluate(f"resource.counts.{macro.format(body)}", BOTH)
+    assert found == Unknown(("action.dry", "resource.consent"))
+
+
+def test_what_a_filter_leaves_open_is_not_worked_out() -> None:
+    found = evaluate("resource.counts.map(c, resource.consent, action.dry)", BOTH)
+    assert found == UNKNOWN
+
+
+def nested(depth: int, body: str) -> str:
+    for _ in range(depth):
+        body = f"resource.counts.all(c, {body})"
+    return body
+
+
+@pytest.mark.parametrize("before", ["", "resource.counts.all(c, c > 0) && "])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "test",
+    [
+        "action.amount == 100",
+        "action.rate == 1.5",
+        "!action.dry",
+        'time.age == duration("1s")',
+        "time.now == timestamp(0)",
+    ],
+)
+def test_the_variables_of_macros_stand_in_no_facts_place(test: str, depth: int, before: str) -> None:
+    given: dict[str, State] = {"time.age": Duration(10**9)}
+    assert evaluate(before + nested(depth, test), given) is True
+
+
+def test_each_variable_of_nested_macros_is_its_own() -> None:
+    text = "resource.counts.map(a, resource.counts.map(b, resource.counts.map(c, resource.counts.map(d, {}))))"
+    found = evaluate(text.format("a * 1000 + b * 100 + c * 10 + d"))
+    digits = (1, 2, 3)
+    assert found == [
+        [[[a * 1000 + b * 100 + c * 10 + d for d in digits] for c in digits] for b in digits] for a in digits
+    ]
 
 
 @pytest.mark.parametrize("macro", ["all(c, c > 0)", "exists_one(c, c > 0)", "filter(c, c > 0)", "map(c, c)"])
