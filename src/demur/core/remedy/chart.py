@@ -89,6 +89,9 @@ class Chart:
         schema = policy_set.schema
         self._places = {(slot.path, slot.type): index for index, slot in enumerate(schema.slots)}
         self._first = {slot.path: index for index, slot in reversed(list(enumerate(schema.slots)))}
+        self._arguments = {
+            name: {fact.path: fact for fact in declared.arguments} for name, declared in schema.actions.items()
+        }
         self._keys = tuple(_keys(slot, schema) for slot in schema.slots)
         self._hanging: dict[str, tuple[frozenset[int], frozenset[int]]] = {}
         self._sites: dict[tuple[str, str], Site] = {}
@@ -101,10 +104,7 @@ class Chart:
 
     def fact(self, action: str, path: str) -> Fact | None:
         """The declaration of a path as this action knows it; `None` for a built-in or usage fact."""
-        declared = self.policy_set.schema.actions.get(action)
-        arguments = declared.arguments if declared is not None else ()
-        found = next((fact for fact in arguments if fact.path == path), None)
-        return found or self.policy_set.schema.facts.get(path)
+        return self._arguments.get(action, {}).get(path) or self.policy_set.schema.facts.get(path)
 
     def slot(self, action: str, path: str) -> int:
         """The slot of a path as this action knows it; raises `KeyError`."""

@@ -11,7 +11,7 @@ Clauses: S3.2, S3.3, S9.1.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from demur.core.cel.evaluate import constant
 from demur.core.cel.ir import Const
@@ -21,6 +21,7 @@ from demur.errors import IntakeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from demur.core.cel import Program
     from demur.core.cel.ir import Node
     from demur.core.decision import Decision
     from demur.core.policy.document import Rule
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
     from demur.core.remedy.chart import Chart, Site
     from demur.core.terms import State, Timestamp
 
+    Falling: TypeAlias = list[tuple[bool, list[Program]]]
+    """The clauses of one rule that may make it false: whether it is an `unless`, and its conditions."""
+
 MAX_JUDGEMENTS = 200
 """Judgements in full that one refusal may cost (S9.1)."""
 MAX_PROBES = 1_000
-"""Looks at the row that one refusal may cost."""
+MIN_PROBES = 200
+MAX_LOOKS = 20_000
+"""Looks at the row that one refusal may cost: so many rules may be looked at in all, within these bounds."""
 
 
 class SpentError(Exception):
@@ -56,7 +62,7 @@ class Ground:
     chart: Chart
     site: Site
     now: Timestamp
-    probe_limit: int = MAX_PROBES
+    probe_limit: int = field(init=False)
     probes: int = 0
     judgements: int = 0
     is_cut_short: bool = False
@@ -66,6 +72,7 @@ class Ground:
 
     def __post_init__(self) -> None:
         decision, bucket = self.decision, self.site.bucket
+        self.probe_limit = max(MIN_PROBES, min(MAX_PROBES, MAX_LOOKS // max(1, len(bucket.rules))))
         if decision.outcome is Outcome.DEFER:
             self.must_fall = decision.true_mask & bucket.reviews & ~decision.satisfied_mask
         else:
@@ -119,22 +126,33 @@ class Ground:
             return Outcome.ALLOW
         return None
 
-    def falls(self, rules: Iterable[Rule], path: str, row: list[State]) -> bool:
-        """Whether each of these rules is false over the row, by conditions that read `path`."""
-        return all(self._is_false(rule, path, row) for rule in rules)
+    def conditions(self, rules: Iterable[Rule], path: str) -> list[Falling]:
+        """Of each of these rules, the clauses that read `path`."""
+        prepared = self.chart.policy_set.prepared
+        return [
+            [
+                (clause.is_unless, [program for _, program, _ in clause.members])
+                for clause in prepared(rule)
+                if any(path in reads for _, _, reads in clause.members)
+            ]
+            for rule in rules
+        ]
 
     def read(self, node: Node, row: list[State]) -> object:
         """The value of a part of a condition over the row."""
         return constant(node) if isinstance(node, Const) else self.chart.policy_set.link(node)(row)
 
-    def _is_false(self, rule: Rule, path: str, row: list[State]) -> bool:
-        for _, is_unless, members in self.chart.policy_set.prepared(rule):
-            if not any(path in reads for _, _, reads in members):
-                continue
-            results = [program(row) for _, program, _ in members]
-            if (True in results) if is_unless else all(result is False for result in results):
-                return True
-        return False
+
+def falls(rules: Iterable[Falling], row: list[State]) -> bool:
+    """Whether each of these rules is false over the row by one of these clauses."""
+    for clauses in rules:
+        for is_unless, programs in clauses:
+            results = [program(row) for program in programs]
+            if (True in results) if is_unless else not any(result is not False for result in results):
+                break
+        else:
+            return False
+    return True
 
 
 def unknown(row: list[State], slots: Iterable[int]) -> list[State]:

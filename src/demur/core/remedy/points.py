@@ -103,6 +103,8 @@ def nearest_first(values: Iterable[State], current: State) -> list[State]:
     seen.pop(_key(current), None)
     found = list(seen.values())
     base = _number(current) or 0
+    if all(type(item) is int for item in found):
+        return sorted(found, key=lambda item: (abs(item - base), item))  # type: ignore[operator]  # ints all
     found.sort(key=lambda item: _rank(item, base))
     return found
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from demur.core.policy import needs
 from demur.core.remedy import points, showing
 from demur.core.remedy.changes import Changes
-from demur.core.remedy.ground import MAX_PROBES, SpentError, unknown
+from demur.core.remedy.ground import SpentError, falls, unknown
 from demur.core.remedy.offers import Repair, order
 from demur.core.schema import Kind as TypeKind
 from demur.core.terms import Missing, Outcome
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 MAX_CHANGES = 3
 """Facts that one repair sets at most (S9.1)."""
 MAX_REPAIRS = 4
-"""Repairs that one refusal offers at most."""
+"""Repairs that one refusal offers at most, those that lead to a review not counted."""
+MAX_REVIEWS = 2
+"""Repairs to a review that one refusal offers at most."""
 PER_SET = 200
 """Probes that one set of facts may cost."""
 AFTER_FOUND = 40
@@ -49,21 +51,22 @@ def repairs(ground: Ground) -> tuple[Repair, ...]:
     """The repairs of a refusal, cheapest first."""
     found: list[Repair] = []
     done: list[frozenset[str]] = []
-    total = MAX_PROBES
+    whole = total = ground.probe_limit
     for chosen in _sets(ground):
         paths = frozenset(item.path for item in chosen)
         if any(known <= paths for known in done):
             continue
         ground.probe_limit = min(total, ground.probes + PER_SET)
         repair = _Attempt(ground, chosen).run()
-        if repair is not None and (repair.leads_to is Outcome.ALLOW or not _is_known(paths, found)):
+        if repair is not None and repair.leads_to is Outcome.ALLOW:
             found.append(repair)
-            if repair.leads_to is Outcome.ALLOW:
-                done.append(paths)
-                total = min(total, ground.probes + AFTER_FOUND)
-        if len(found) >= MAX_REPAIRS or ground.probes >= total:
+            done.append(paths)
+            total = min(total, ground.probes + AFTER_FOUND)
+        elif repair is not None and len(found) - len(done) < MAX_REVIEWS and not _is_known(paths, found):
+            found.append(repair)
+        if len(done) >= MAX_REPAIRS or ground.probes >= total:
             break
-    ground.probe_limit = MAX_PROBES
+    ground.probe_limit = whole
     return tuple(sorted(found, key=order))
 
 
@@ -133,13 +136,16 @@ class _Attempt:
         if ground.is_hopeless(truths):
             return None
         head, *rest = left
-        falling = list(ground.site.bucket.chosen(ground.must_fall & truths.unknown)) if not head.certain else []
+        must = 0 if self._is_derived or rest else ground.must_fall & truths.unknown
+        falling = ground.conditions(ground.site.bucket.chosen(must), head.path)
         for value in self._values(head, rest, row, truths):
+            if not points.fits(value, head.fact):
+                continue
             changed = unknown(row, head.certain)
             changed[head.slot] = value
             if rest:
                 found = self._descend(tuple(rest), changed, (*chosen, (head, value)))
-            elif ground.falls(falling, head.path, changed):
+            elif falls(falling, changed):
                 found = self._judged(changed, (*chosen, (head, value)))
             else:
                 found = None
@@ -179,8 +185,7 @@ class _Attempt:
         if isinstance(row[head.slot], Missing) and showing.is_any_value(ground, head):
             proposed.append(points.sample(head.fact, ground.decision.facts.now))
         values = points.nearest_first(proposed, row[head.slot])
-        fitting = [value for value in values if points.fits(value, head.fact)]
-        return _distinct(ground, rules, head, rest, row, fitting) if len(self._chosen) > 1 else fitting
+        return _distinct(ground, rules, head, rest, row, values) if len(self._chosen) > 1 else values
 
 
 def _distinct(
@@ -192,15 +197,9 @@ def _distinct(
     """
     if head.certain:
         return values
-    others = {item.path for item in rest}
-    programs: list[Program] = []
-    for rule in rules:
-        for _, _, members in ground.chart.policy_set.prepared(rule):
-            for _, program, reads in members:
-                if head.path in reads:
-                    if not others.isdisjoint(reads):
-                        return values
-                    programs.append(program)
+    programs = _programs(ground, rules, head.path, frozenset(item.path for item in rest))
+    if programs is None:
+        return values
     changed = list(row)
     seen = {tuple(_answer(program(row)) for program in programs)}
     kept: list[State] = []
@@ -211,6 +210,18 @@ def _distinct(
             seen.add(treated)
             kept.append(value)
     return kept
+
+
+def _programs(ground: Ground, rules: list[Rule], path: str, others: frozenset[str]) -> list[Program] | None:
+    """The conditions that read the fact; `None` where one of them reads any of `others` too."""
+    found: list[Program] = []
+    for rule in rules:
+        members = [item for clause in ground.chart.policy_set.prepared(rule) for item in clause.members]
+        reading = [(program, reads) for _, program, reads in members if path in reads]
+        if not all(others.isdisjoint(reads) for _, reads in reading):
+            return None
+        found += [program for program, _ in reading]
+    return found
 
 
 def _answer(result: Result) -> object:

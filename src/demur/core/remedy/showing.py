@@ -65,8 +65,8 @@ def direction(current: State, value: State) -> Direction:
 
 
 def is_any_value(ground: Ground, item: Variable) -> bool:
-    """Whether the rules ask only whether the fact is there, so that any value leads to the same outcome."""
-    if item.certain or item.doubtful:
+    """Whether the rules ask only if the fact is there and nothing is looked up by it, so that any value does."""
+    if item.certain:
         return False
     request = ground.decision.facts.request
     key = (request.action, request.resource.type, item.slot)

@@ -18,7 +18,7 @@ from demur.core.policy import needs
 from demur.core.remedy import clocks, points, showing
 from demur.core.remedy.changes import Changes
 from demur.core.remedy.chart import AWAIT_COST, TIME, Kind
-from demur.core.remedy.ground import SpentError, unknown
+from demur.core.remedy.ground import SpentError, falls, unknown
 from demur.core.remedy.offers import Direction, Part, Repair
 from demur.core.schema import Kind as TypeKind
 from demur.core.schema import Type, Visibility
@@ -69,10 +69,10 @@ def _search(ground: Ground) -> tuple[Repair, ...]:
         return ()
     deferred: tuple[Repair, ...] = ()
     falling = ground.must_fall & truths.unknown & ground.site.readers.get(ground.chart.time, 0)
-    watched = [] if resets else list(ground.site.bucket.chosen(falling))
+    watched = ground.conditions(ground.site.bucket.chosen(0 if resets else falling), TIME)
     for instant in _instants(ground, truths.unknown, resets):
         row, values = _at(ground, instant, resets)
-        if not ground.falls(watched, TIME, row):
+        if not falls(watched, row):
             continue
         promised = ground.promises(ground.probe(row), is_derived=False)
         if promised is None or (promised is Outcome.DEFER and (deferred or _is_deferral(ground))):
