@@ -164,6 +164,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[Fact, ...] = ()
     resource_types: tuple[str, ...] = ()
     namespace: str = ""
+    same_as: str = ""
+    """Another declared action that does the same: attempts at either are linked (S8.2)."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -215,3 +217,5 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, Counter] = {}
     slots: tuple[Slot, ...] = ()
     zone: str = "UTC"
+    repeats: int = 0
+    """Repeats against advice until quarantine (S8.3); 0 where the policies say nothing."""

@@ -46,7 +46,7 @@ from demur.core.schema import (
 from demur.core.schema import Fact as SchemaFact
 from demur.core.terms import Audience, Category, Disposition, Duration, Effect, Timestamp, Value
 
-VERSION = 100 * FORMAT + 2
+VERSION = 100 * FORMAT + 4
 """The document format, and the layout within it. Raise the last digits with every change of a stored type."""
 
 _TIME_KINDS = {Kind.TIMESTAMP, Kind.DURATION}
@@ -83,6 +83,7 @@ class _Action(msgspec.Struct, frozen=True, array_like=True):
     arguments: tuple[_Fact, ...]
     resource_types: tuple[str, ...]
     namespace: str
+    same_as: str
 
 
 class _Source(msgspec.Struct, frozen=True, array_like=True):
@@ -100,6 +101,7 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     counters: dict[str, Counter]
     slots: tuple[Slot, ...]
     zone: str
+    repeats: int
     namespaces: dict[str, Namespace]
     digest: str
     locale: str
@@ -233,13 +235,14 @@ def _head(documents: Documents) -> _Head:
     return _Head(
         tuple(map(_to_fact, schema.facts.values())),
         tuple(
-            _Action(a.name, a.description, tuple(map(_to_fact, a.arguments)), a.resource_types, a.namespace)
+            _Action(a.name, a.description, tuple(map(_to_fact, a.arguments)), a.resource_types, a.namespace, a.same_as)
             for a in schema.actions.values()
         ),
         tuple(_Source(s.name, s.kind, _pack(s.settings), s.timeout_ms, s.ttl_ms) for s in schema.sources.values()),
         schema.counters,
         schema.slots,
         schema.zone,
+        schema.repeats,
         documents.namespaces,
         documents.digest,
         documents.locale,
@@ -255,6 +258,7 @@ def _documents(head: _Head, rules: tuple[Rule, ...]) -> Documents:
             arguments=tuple(map(_from_fact, a.arguments)),
             resource_types=a.resource_types,
             namespace=a.namespace,
+            same_as=a.same_as,
         )
         for a in head.actions
     ]
@@ -269,6 +273,7 @@ def _documents(head: _Head, rules: tuple[Rule, ...]) -> Documents:
         counters=head.counters,
         slots=head.slots,
         zone=head.zone,
+        repeats=head.repeats,
     )
     return Documents(schema=schema, rules=rules, namespaces=head.namespaces, digest=head.digest, locale=head.locale)
 

@@ -82,6 +82,8 @@ class Declarations:
         for placed in self.facts.values():
             self._check_source(placed)
         self._check_apart()
+        for placed_action in self.actions.values():
+            self._check_same(placed_action)
         for placed_source in self.sources.values():
             self._check_key(placed_source)
         for path, (_, target) in self.detects.items():
@@ -160,6 +162,20 @@ class Declarations:
                     placed.at,
                     message if clash else f"expected one declaration of `{path}`, found {other} too",
                 )
+
+    def _check_same(self, placed: Placed[Action]) -> None:
+        """Each of several equal actions names the one that names none, so that there is one answer (S8.2)."""
+        name, same = placed.item.name, placed.item.same_as
+        if not same:
+            return
+        other, node = self.actions.get(same), _value_of(placed.at, "same_as")
+        if other is None:
+            message = f"expected a declared action for `same_as`, found `{shorten(same)}`"
+            self.report.note(placed.file, node, message, self.report.guess(same, set(self.actions) - {name}))
+        elif other.item.same_as:
+            message = f"expected an action without `same_as` of its own, found `{shorten(same)}`"
+            hint = "write another action" if same == name else f"write `{shorten(other.item.same_as)}`"
+            self.report.note(placed.file, node, message, hint)
 
     def _check_key(self, placed: Placed[Source]) -> None:
         key = placed.item.settings.get("key")
@@ -307,7 +323,7 @@ def _action(report: Report, heading: Heading, entry: Entry) -> Action | None:
     node = entry.value
     if isinstance(node, Scalar) and node.value is None:
         node = Table((), node.line, node.column)
-    keys = Keys(report, heading.file, node, "an action", known=("arguments", "description", "resources"))
+    keys = Keys(report, heading.file, node, "an action", known=("arguments", "description", "resources", "same_as"))
     arguments = [read_argument(report, heading.file, inner) for inner in keys.entries("arguments")]
     return Action(
         name=entry.key,
@@ -315,6 +331,7 @@ def _action(report: Report, heading: Heading, entry: Entry) -> Action | None:
         arguments=tuple(sorted((fact for fact in arguments if fact is not None), key=lambda fact: fact.path)),
         resource_types=tuple(sorted(_names(report, keys, "resources"))),
         namespace=heading.namespace,
+        same_as=keys.text("same_as"),
     )
 
 

@@ -104,12 +104,15 @@ def _schema(schema: Schema) -> dict[str, object]:
                 "arguments": {fact.path: _fact(fact) for fact in action.arguments},
                 "resource_types": sorted(action.resource_types),
                 "namespace": action.namespace,
+                # Named only where declared, so that sets without it keep their digest.
+                **({"same_as": action.same_as} if action.same_as else {}),
             }
             for name, action in schema.actions.items()
         },
         "sources": {name: _fields(source) for name, source in schema.sources.items()},
         "usage": {path: _counter(counter) for path, counter in schema.counters.items()},
         "zone": schema.zone,
+        **({"repeats": schema.repeats} if schema.repeats else {}),
     }
 
 

@@ -1,7 +1,7 @@
 """What stands at the top of a document: version, namespace and what it owns, metadata, locale and zone.
 
 - Every document names its namespace; several documents may share one.
-- The fallback locale and the zone are the set's: documents that name one must agree.
+- The fallback locale, the zone and the limit of repeats are the set's: documents that name one must agree.
 - `owns` lists action patterns. The only root namespace owns everything by default; with several roots each must say
   what it owns. An inner namespace owns a part of what the outer one owns, all of it by default, and namespaces side
   by side own nothing in common.
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from demur.core.policy.reading import Report
 
 KEYS = (
-    "actions", "controls", "demur", "description", "facts", "locale", "namespace", "owner", "owns", "rules", "sources",
-    "tags", "usage", "zone",
+    "actions", "controls", "demur", "description", "facts", "locale", "namespace", "owner", "owns", "repeats", "rules",
+    "sources", "tags", "usage", "zone",
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}", re.ASCII)
 """A declared action or resource type."""
 PATTERN = re.compile(r"[A-Za-z0-9_.:/*-]{1,128}", re.ASCII)
+
+MAX_REPEATS = 1_000
+"""The highest limit of repeats that a set may declare."""
 
 _NAMESPACE = re.compile(r"[a-z0-9_.-]{1,64}(?:/[a-z0-9_.-]{1,64}){0,7}", re.ASCII)
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", re.ASCII)
@@ -107,6 +110,23 @@ def read_zone(headings: list[Heading], is_zone: Callable[[str], bool]) -> str:
         return is_known_zone(keys, "zone", text, is_zone)
 
     return _agreed(headings, "zone", check)
+
+
+def read_repeats(report: Report, headings: list[Heading]) -> int:
+    """The repeats until quarantine that the set declares (S8.3), or 0."""
+    agreed, where = 0, ""
+    for heading in headings:
+        if not heading.keys.has("repeats"):
+            continue
+        inner = Keys(
+            report, heading.file, heading.keys.values["repeats"], "`repeats`", known=("limit",), needs=("limit",)
+        )
+        limit = inner.whole("limit", 0, least=1, most=MAX_REPEATS)
+        if agreed and limit and limit != agreed:
+            inner.note("limit", f"expected one `limit` for the set, found `{agreed}` in {where} and `{limit}` here")
+        elif limit:
+            agreed, where = limit, heading.file
+    return agreed
 
 
 def is_known_zone(keys: Keys, key: str, text: str, is_zone: Callable[[str], bool]) -> bool:

@@ -24,7 +24,7 @@ from demur.core.policy.declarations import Declarations, Placed, SourceKind
 from demur.core.policy.document import Documents
 from demur.core.policy.drafts import Drafts
 from demur.core.policy.facts import CONTENT, Detector
-from demur.core.policy.heading import Namespaces, is_test, read_heading, read_locale, read_zone
+from demur.core.policy.heading import Namespaces, is_test, read_heading, read_locale, read_repeats, read_zone
 from demur.core.policy.library import Shipped, code_fact
 from demur.core.policy.located import Entry, Scalar, Table
 from demur.core.policy.reading import Report
@@ -85,7 +85,7 @@ def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool
     for heading in headings:
         drafts.read(heading)
     _declare_findings(declared, drafts)
-    schema = _schema(declared, counters, zone)
+    schema = msgspec.structs.replace(_schema(declared, counters, zone), repeats=read_repeats(report, headings))
     conditions = Conditions(report, declared, layout.Views(schema, is_zone), counters, zone, is_zone)
     rules = [conditions.rule(draft) for draft in drafts.rules.values()]
     return Documents(
