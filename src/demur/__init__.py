@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from demur.adapters.callables import Registered
@@ -84,12 +84,14 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
     log: str = "default",
     sources: Mapping[str, Registered] | None = None,
     deadline_seconds: float = 10.0,
+    channels: Mapping[str, Sequence[str]] | None = None,
 ) -> Gateway:
     """Open the embedded gate over a folder of policies.
 
     `home` keeps ledger, keys, reviews and reviewers; one process owns it at a time. Without it everything lies in
     memory. `sources` are the callables of sources of kind `python`, by name. An answer that takes longer than
-    `deadline_seconds` is `unavailable`.
+    `deadline_seconds` is `unavailable`. `channels` are whom obligations of the type `notify` tell: by the name that
+    policies use, URLs for Apprise (extra `notify`).
 
     Raises `PolicyError`, `ConfigurationError`, `OwnedElsewhereError` or `StoreError`.
     """
@@ -98,5 +100,5 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
     from demur.wiring import Settings, open_gate  # noqa: PLC0415
 
     place = Path(home) if home is not None else None
-    settings = Settings(Path(policies), place, log, sources or {}, deadline_seconds)
+    settings = Settings(Path(policies), place, log, sources or {}, deadline_seconds, channels=channels or {})
     return open_gate(settings).gate

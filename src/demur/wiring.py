@@ -23,11 +23,13 @@ from demur.adapters.documents import read_file, read_folder
 from demur.adapters.documents import read_tests as _read_tests
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
+from demur.adapters.notifying import Notifier
 from demur.adapters.reviewers import ReviewerBook
 from demur.adapters.sources import DeclaredSources, open_sources
 from demur.adapters.sqlite import SqliteReader, SqliteStore
 from demur.adapters.static_tables import StaticOpener
 from demur.adapters.zones import TzdataZones
+from demur.core import duty
 from demur.core.policy.compiled import CompiledError, decode_compiled, encode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.lint import lint
@@ -41,7 +43,7 @@ from demur.steps import ruling
 from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from demur.adapters.callables import Registered
     from demur.adapters.sources import Opener
@@ -72,6 +74,8 @@ class Settings:
     deadline_seconds: float = 10.0
     max_queued: int = 4_096
     clock: Clock = field(default_factory=SystemClock)
+    channels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Whom obligations of the type `notify` tell: by the name that policies use, the URLs for Apprise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,14 @@ class Parts:
     settings: Settings
     world: World
     book: ReviewerBook
+    notifier: Notifier
 
 
 def open_gate(settings: Settings, documents: Documents | None = None) -> Parts:
     """A gate, ready to decide; `documents` are its policies where they are loaded already.
 
-    Raises `PolicyError` where the policies do not load, `ConfigurationError` where a source cannot be opened,
-    `OwnedElsewhereError` where another process owns the home, and `StoreError` where it cannot be used.
+    Raises `PolicyError` where the policies do not load, `ConfigurationError` where a source or a channel cannot be
+    opened, `OwnedElsewhereError` where another process owns the home, and `StoreError` where it cannot be used.
     """
     check_log(settings.log)
     loaded = documents or load_policies(settings.policies, cache=settings.home)
@@ -107,6 +112,7 @@ def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "lo
     active = _active(documents, parts.settings, parts.world.zones, folder=policies)
     active.policies.warm()  # while the others still decide, so that no request waits for an index
     parts.gate.activate(active, raw, by=by)
+    _attend(parts.notifier, parts.world, active)
     return documents.digest
 
 
@@ -270,13 +276,21 @@ def open_reviewers(home: Path) -> ReviewerBook:
 
 
 def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
+    notifier = Notifier(settings.channels)
     store, vault, was_clean = _open_store(settings)
     book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
     world = World(store, vault, settings.clock, TzdataZones(), book, Events(), settings.log, BUILD)
     gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
     gate.begin(was_clean=was_clean)
     gate.activate(active, compiled)
-    return Parts(gate, settings, world, book)
+    _attend(notifier, world, active)
+    return Parts(gate, settings, world, book, notifier)
+
+
+def _attend(notifier: Notifier, world: World, active: Active) -> None:
+    """Carry out obligations from now on, where these policies can oblige us: nobody else pays for the events."""
+    if duty.has_afterwards(active.policies.documents.rules):
+        notifier.attach(world.observer)
 
 
 def _policies_in_force(tx: Transaction) -> bytes | None:
