@@ -121,9 +121,7 @@ def _narrowing(keys: Keys, entry: Entry, view: View, declared: Declarations) -> 
     arguments = [fact for fact in declared.arguments(path) if variable is not None and fact.type == variable.type]
     if variable is None or not arguments or path in view.lacking:
         known = [
-            argument_name(other)
-            for other in view.variables
-            if declared.arguments(other) and other not in view.lacking
+            argument_name(other) for other in view.variables if declared.arguments(other) and other not in view.lacking
         ]
         message = f"expected an argument of every action that the rule covers, found `{shorten(entry.key)}`"
         keys.report.note(keys.file, entry, message, keys.report.guess(name, known))
