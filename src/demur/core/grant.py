@@ -99,6 +99,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     obligations: tuple[str, ...] = ()
     reviews: tuple[str, ...] = ()
     rechecks: tuple[str, ...] = ()
+    break_glass: str = ""
+    """The opening that gave it, where the policies alone would not have (S12)."""
 
 
 class Redemption(msgspec.Struct, frozen=True, kw_only=True):

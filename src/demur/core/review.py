@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from demur.core import lever
 from demur.core.refusal import Refusal
 from demur.core.terms import Audience, Outcome, Timestamp
 from demur.errors import RulingError
@@ -87,6 +88,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     grant_id: str = ""
     approved_until: Timestamp | None = None
     """An approval that nobody used by then is worth nothing; as long as the review could have waited."""
+    opened_by: str = ""
+    """Of a review afterwards, the pseudonym of the operator whose broken glass is reviewed; may not rule on it."""
 
     def state_at(self, now: Timestamp) -> ReviewState:
         """The state at an instant: what waits past its time has expired, whether or not anybody noted it (S7.3)."""
@@ -145,6 +148,13 @@ def open_review(review_id: str, rules: Iterable[Rule], *, now: Timestamp) -> Rev
 _RISKS = ("critical", "high", "medium", "low")
 
 
+def open_afterwards(review_id: str, *, now: Timestamp, opened_by: str) -> Review:
+    """A review of what was done behind broken glass (S12). It approves nothing: what it is about has been granted."""
+    panel = Panel(lever.REVIEW_AFTERWARDS, "", lever.ROLE, 1)
+    deadline = now.plus(lever.REVIEW_SECONDS)
+    return Review(id=review_id, panels=(panel,), opened_at=now, deadline=deadline, risk="critical", opened_by=opened_by)
+
+
 def rule(review: Review, ruling: Ruling, *, reviewer: Reviewer, barred: Collection[str], now: Timestamp) -> Review:
     """The review after one more verdict; raises `RulingError` where that person may not rule, or not now.
 
@@ -163,6 +173,9 @@ def rule(review: Review, ruling: Ruling, *, reviewer: Reviewer, barred: Collecti
     if not any(panel.role in reviewer.roles for panel in review.panels):
         needed = ", ".join(sorted({f"`{panel.role}`" for panel in review.panels}))
         message = f"expected a reviewer with the role {needed}, found `{reviewer.name}` without it"
+        raise RulingError(message)
+    if review.opened_by and review.opened_by == ruling.reviewer:
+        message = f"`{reviewer.name}` broke the glass, so somebody else must review what was done"
         raise RulingError(message)
     if any(earlier.reviewer == ruling.reviewer for earlier in review.rulings):
         message = f"`{reviewer.name}` has ruled on this review already"

@@ -4,8 +4,9 @@
 - `judge` runs under the append lock. It answers an id seen before with its stored answer (S1.4), reads usage facts
   there, so that quotas are exact under any concurrency (S4.2), and writes record, grant or review together (S5.1).
 - An approval is looked up only for an action that would be deferred, and is judged again as a fact (S7.2).
+- What a stop covers is refused before anything else; what is denied behind broken glass is granted beside its denial.
 
-Clauses: S1.4, S3, S4, S5.1, S6.1, S7.1.
+Clauses: S1.4, S3, S4, S5.1, S6.1, S7.1, S12.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core import evidence, intake, resolution, usage
+from demur.core import evidence, intake, lever, resolution, usage
 from demur.core import grant as grants
 from demur.core import review as reviews
 from demur.core.decision import Decision, decide
@@ -30,14 +31,16 @@ from demur.core.review import Deferral, Review, ReviewState
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
-from demur.steps import mending
+from demur.steps import levers, mending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from demur.core.evidence import Answer
     from demur.core.intake import Caller
-    from demur.core.record import Entry
+    from demur.core.lever import Opening
+    from demur.core.policy.duties import Duties
+    from demur.core.record import Entry, Json
     from demur.core.remedy import Remedies
     from demur.core.terms import Timestamp
     from demur.ports import Transaction
@@ -112,6 +115,8 @@ def prepare(world: World, active: Active, asked: Asked) -> Prepared:
 def judge(session: Session, prepared: Prepared) -> Answer:
     """Steps 3 to 5, within one transaction; raises `IntakeError` where the request id was used for another action."""
     request, vault, tx = prepared.request, session.world.vault, session.tx
+    if (blocked := levers.block(session.world, session.active, tx, prepared.facts)) is not None:
+        return blocked
     if not request.request_id:
         judged = _judged(session, prepared)
         answer, _ = _write(session, judged)
@@ -212,10 +217,10 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
     """The answer, its record and its row: one transaction."""
     match judged.decision.outcome:
         case Outcome.ALLOW:
-            grant = _grant(judged)
+            grant = _grant(judged, judged.decision)
             entry = _record(session, judged, grant)
             grant = msgspec.structs.replace(grant, token=token_of(session.world, grant.id))
-            _put_grant(session, judged, grant, entry)
+            _put_grant(session, judged, grant, entry, judged.decision)
             return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
         case Outcome.DEFER:
             review, is_open = _review(session, judged)
@@ -228,16 +233,48 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
         case Outcome.DENY | Outcome.UNAVAILABLE:
             refusal = refuse(judged.decision, judged.remedies)
             entry = _record(session, judged, refusal)
+            opening = levers.opening_for(session.world, session.tx, judged.facts.request)
+            if opening is not None and (duties := lever.duties_of(judged.decision)) is not None:
+                return _break_glass(session, judged, entry, opening, duties)
             return evidence.stamped(refusal, _audit_id(session, entry), ""), entry
+
+
+def _break_glass(
+    session: Session, judged: Judged, denied: Entry, opening: Opening, duties: Duties
+) -> tuple[Grant, Entry]:
+    """What the policies denied, as record `denied` says, is granted; the use is a record and waits for review (S12)."""
+    world, tx = session.world, session.tx
+    review = reviews.open_afterwards(secrets.token_hex(8), now=tx.now, opened_by=opening.operator)
+    plain = _grant(judged, duties)
+    grant = msgspec.structs.replace(
+        plain,
+        obligations=(*plain.obligations, lever.to_review(opening.id, review.id)),
+        expires_at=min(plain.expires_at, judged.facts.now.plus(lever.MAX_GRANT_SECONDS), opening.until),
+    )
+    request = judged.facts.request
+    kept = evidence.fields(judged.facts, session.active.policies.schema, grant, judged.learned)
+    sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
+    members: dict[str, Json] = {
+        "break_glass": opening.id,
+        "decision": denied.sequence,
+        "grant": grant.id,
+        "review": review.id,
+    }
+    entry = tx.append(Draft("glass_used", members, sealed))
+    grant = msgspec.structs.replace(grant, token=token_of(world, grant.id))
+    _put_grant(session, judged, grant, denied, duties, break_glass=opening.id)
+    match = world.vault.blind("afterwards", review.id)  # no request finds it, so that it approves nothing
+    tx.put_review(ReviewRow(review.id, denied.sequence, match, review.state.value, review.deadline, _encode(review)))
+    return msgspec.structs.replace(grant, audit_id=_audit_id(session, entry)), entry
 
 
 def _audit_id(session: Session, entry: Entry) -> str:
     return f"{session.tx.log}/{entry.sequence}"
 
 
-def _grant(judged: Judged) -> Grant:
-    facts, decision, request = judged.facts, judged.decision, judged.facts.request
-    granted = grants.narrow(request.arguments, decision.narrows)
+def _grant(judged: Judged, ties: Decision | Duties) -> Grant:
+    facts, request = judged.facts, judged.facts.request
+    granted = grants.narrow(request.arguments, ties.narrows)
     return Grant(
         id=_grant_id(facts.now),
         token="",
@@ -245,10 +282,10 @@ def _grant(judged: Judged) -> Grant:
         action=request.action,
         arguments=granted,
         resource=request.resource,
-        expires_at=facts.now.plus(decision.grant_seconds or grants.DEFAULT_SECONDS),
+        expires_at=facts.now.plus(ties.grant_seconds or grants.DEFAULT_SECONDS),
         constraints={name: to_json(item) for name, item in granted.items() if request.arguments.get(name) != item},
-        obligations=decision.obligations,
-        policy_version=decision.policy_digest,
+        obligations=ties.obligations,
+        policy_version=judged.decision.policy_digest,
         trace_id=request.trace_id,
         request_id=request.request_id,
         as_of=facts.now,
@@ -286,7 +323,9 @@ def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
     return session.tx.append(Draft("decision", {**members, "gate": gate}, sealed))
 
 
-def _put_grant(session: Session, judged: Judged, grant: Grant, entry: Entry) -> None:
+def _put_grant(
+    session: Session, judged: Judged, grant: Grant, entry: Entry, ties: Decision | Duties, *, break_glass: str = ""
+) -> None:
     world, tx, facts = session.world, session.tx, judged.facts
     digest = facts.request.digest
     if grant.constraints:
@@ -296,8 +335,9 @@ def _put_grant(session: Session, judged: Judged, grant: Grant, entry: Entry) -> 
     binding = Binding(
         action=world.vault.blind("action", digest),
         policy=judged.decision.policy_digest,
-        obligations=tuple(item.type for item in grant.obligations),
+        obligations=tuple(item.type for item in ties.obligations),
         reviews=used,
+        break_glass=break_glass,
     )
     proof = hashlib.sha256(grant.token.encode()).digest()
     tx.put_grant(GrantRow(grant.id, proof, entry.sequence, GrantState.LIVE, grant.expires_at, _encode(binding)))

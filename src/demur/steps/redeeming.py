@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core import evidence, grant, intake, resolution, review
+from demur.core import evidence, grant, intake, lever, resolution, review
 from demur.core.decision import decide
 from demur.core.grant import Binding, Completion, GrantState, Objection, Redemption
 from demur.core.record import Draft
@@ -28,7 +28,7 @@ from demur.core.refusal import Reason, Refusal
 from demur.core.review import Review
 from demur.core.terms import Category, Disposition, Outcome
 from demur.errors import IntakeError, LedgerError
-from demur.steps import deciding
+from demur.steps import deciding, levers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from demur.core.terms import Request, Timestamp, Value
     from demur.ports import GrantRow, Transaction
     from demur.steps.deciding import Session
+    from demur.steps.levers import Act
     from demur.steps.world import Active, World
 
 _bindings = msgspec.msgpack.Decoder(Binding)
@@ -59,6 +60,9 @@ class Claim:
     action: bytes
     understands: frozenset[str]
     objection: Objection | None = None
+    name: str = ""
+    actor: str = ""
+    """The action's name and the actor's pseudonym, by which stops cover it (S12)."""
 
 
 def examine(
@@ -89,8 +93,9 @@ def examine(
         digest = intake.digest(actual, active.policies.schema)
     except (IntakeError, LedgerError):
         return Claim(grant_id, {}, b"", understood)
-    objection = _recheck(world, active, kept, actual)
-    return Claim(grant_id, actual.arguments, world.vault.blind("action", digest), understood, objection)
+    objection = _recheck(world, active, kept, actual, is_glass=bool(binding.break_glass))
+    mark, actor = world.vault.blind("action", digest), levers.actor_of(world, actual)
+    return Claim(grant_id, actual.arguments, mark, understood, objection, actual.action, actor)
 
 
 def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
@@ -109,6 +114,7 @@ def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
             action=claim.action,
             policy=session.active.digest,
         )
+        or _object_to_levers(tx, claim, binding)
         or claim.objection
         or grant.object_to_obligations(binding.obligations, claim.understands)
     )
@@ -135,7 +141,7 @@ def complete(session: Session, grant_id: str, how: Completion) -> Refusal | None
     return None
 
 
-def revoke(session: Session, grant_id: str) -> Refusal | None:
+def revoke(session: Session, grant_id: str, who: Act | None = None) -> Refusal | None:
     """Take back a grant that was not redeemed yet; its usage and its approvals are free again (S6.1)."""
     tx = session.tx
     row = tx.find_grant(grant_id)
@@ -143,7 +149,8 @@ def revoke(session: Session, grant_id: str) -> Refusal | None:
         return _refuse(session, "", grant.unknown_grant())
     if row.state != GrantState.LIVE:
         return _refuse(session, row.id, grant.object_to_revocation(GrantState(row.state)))
-    tx.append(Draft("grant_revoked", {"grant": row.id, "decision": row.sequence}))
+    by: dict[str, Json] = {"operator": who.operator} if who else {}
+    tx.append(Draft("grant_revoked", {"grant": row.id, "decision": row.sequence, **by}, who.seal() if who else None))
     tx.put_grant(msgspec.structs.replace(row, state=GrantState.REVOKED))
     tx.release(row.id)
     return None
@@ -158,7 +165,17 @@ def _proves(row: GrantRow, token: str) -> bool:
     return hmac.compare_digest(row.token_hash, hashlib.sha256(token.encode("utf-8", "replace")).digest())
 
 
-def _recheck(world: World, active: Active, kept: Kept, actual: Request) -> Objection | None:
+def _object_to_levers(tx: Transaction, claim: Claim, binding: Binding) -> Objection | None:
+    """Why an operator's lever keeps this grant from being redeemed now; `None` if none does (S12)."""
+    standing = levers.current(tx)
+    if standing.stop_of(claim.name, claim.actor) is not None:
+        return lever.stopped()
+    if binding.break_glass and not standing.is_open(binding.break_glass, tx.now):
+        return lever.glass_ended()
+    return None
+
+
+def _recheck(world: World, active: Active, kept: Kept, actual: Request, *, is_glass: bool) -> Objection | None:
     """Judge the granted action again where the policies ask for it (S6.2)."""
     schema = active.policies.schema
     needs = active.policies.needs(actual.action, actual.resource.type)
@@ -173,7 +190,9 @@ def _recheck(world: World, active: Active, kept: Kept, actual: Request) -> Objec
     learned = kept.learned | dict(active.sources.learn(actual, marked, now))
     facts = resolution.fill(actual, active.layout, learned, now)
     decision = decide(resolution.with_approvals(facts, kept.approvals), active.policies)
-    return None if decision.outcome is Outcome.ALLOW else _changed(decision, now)
+    if decision.outcome is Outcome.ALLOW or (is_glass and lever.duties_of(decision) is not None):
+        return None
+    return _changed(decision, now)
 
 
 def _changed(decision: Decision, now: Timestamp) -> Objection:

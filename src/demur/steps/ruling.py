@@ -16,6 +16,7 @@ import msgspec
 
 from demur.core import evidence, review
 from demur.core.record import Draft
+from demur.core.refusal import Refusal
 from demur.core.review import Deferral, Review, ReviewState, Ruling, Verdict
 from demur.core.terms import Audience, Duration
 from demur.errors import LedgerError, RulingError
@@ -33,6 +34,8 @@ MAX_REASON = 4_000
 """Longest reason, in characters."""
 MAX_LISTED = 1_000
 _reviews = msgspec.msgpack.Decoder(Review)
+_BEFOREHAND = ("asked again, the action is judged again and, if still right, allowed once", "the action stays refused")
+_AFTERWARDS = ("nothing is undone; the use was right", "nothing is undone; the use was wrong")
 
 
 class ReviewRequest(msgspec.Struct, frozen=True):
@@ -56,8 +59,8 @@ class ReviewRequest(msgspec.Struct, frozen=True):
             "why_deferred": told.explain(audience=Audience.OPERATOR, locale=locale),
             "risk_assessment": {"severity": self.review.risk},
             "similar_past_decisions": [],
-            "approval_action": "asked again, the action is judged again and, if still right, allowed once",
-            "denial_action": "the action stays refused",
+            "approval_action": _AFTERWARDS[0] if self.review.opened_by else _BEFOREHAND[0],
+            "denial_action": _AFTERWARDS[1] if self.review.opened_by else _BEFOREHAND[1],
             "opened_at": str(self.review.opened_at),
             "deadline": str(self.review.deadline),
             "timeout_duration": str(span),
@@ -148,6 +151,8 @@ def read(tx: Transaction, vault: Vault, schema: Schema, review_id: str) -> Revie
     if row is None or sealed is None:
         return None
     answer = evidence.answer_of(vault.unseal(sealed), schema)
+    if isinstance(answer, Refusal):  # What was granted behind broken glass is reviewed as what the policies denied.
+        answer = Deferral(review_id=row.id, deadline=row.deadline, refusal=answer)
     if not isinstance(answer, Deferral):
         message = f"expected record {row.sequence} to be a deferral, found another answer"
         raise LedgerError(message)
