@@ -3,10 +3,7 @@
 - Category and disposition come from the rules that decided; the rest is words for an audience (S10).
 - `missing_conditions` is complete: every condition that stands in the way, with the facts that it reads.
 - What reads a confidential fact leaves no trace below operator: not in text, not in the conditions, not in the
-  category. Such an answer then reads like the refusal of the ordinary rule that the policy names (`stands_for`) or,
-  where it names none, like the one that nothing permits the action (S2.3).
-- Where an ordinary refusal is one that a confidential one may read like, neither offers a remedy below operator:
-  those of the one would tell it from the other.
+  category. Such an answer then reads like the ordinary one that nothing permits the action (S2.3).
 - Secret arguments are never part of a refusal (S1.5).
 - `unavailable` is a refusal but no decision: Demur could not decide or could not record (S5.2).
 
@@ -19,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core import duty, obstacles, wording
+from demur.core import duty, obstacles
 from demur.core.duty import Limit
-from demur.core.obstacles import Obstacle
+from demur.core.obstacles import Obstacle, Standing
+from demur.core.phrases import phrase
 from demur.core.policy.document import Obligation
 from demur.core.remedy import NoRemedy, Remedies
 from demur.core.schema import Fact, Visibility, argument_name
 from demur.core.terms import Audience, Category, Disposition, Outcome, Request, Timestamp, to_json
-from demur.core.wording import TRUSTED, Marks, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
 PROBLEM_TYPE = "urn:demur:refusal:"
 """Prefix of the problem type of RFC 9457; the category follows."""
 
+_TRUSTED = frozenset({Audience.OPERATOR, Audience.AUDITOR})
 _PRECEDENCE = tuple(Category)
 _DEFAULT = {
     Category.CATEGORICAL: Disposition.NEVER_RETRY,
@@ -77,19 +75,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     shown_messages: dict[Audience, dict[str, str]] = {}
     confidential: tuple[str, ...] = ()
     """The deciding rules that may not be told below operator."""
-    stand_ins: tuple[Obstacle, ...] = ()
-    """What is told below operator in the place of the conditions of those."""
-    shown_obligations: tuple[Obligation, ...] = ()
-    is_withheld: bool = False
-    """No remedy is offered below operator, since this reads like what is confidential, or the other way round."""
-    wanted: str = ""
-    """The action in plain words: its declared description, else its name."""
-    locale: str = "en"
-    """The locale that the policies declare, whose words serve where the asked one has none."""
-    marks: Marks = {}
-    """By fact: how much of it the audiences may see that may not see it all."""
     is_remediable: bool = False
-    shown_is_remediable: bool = False
     remedies: Remedies | None = None
     """What was found to lead to an allow, each judged again before it is offered (S9); `None` where nobody looked."""
     determining: tuple[str, ...] = ()
@@ -102,25 +88,22 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Words of Demur itself about this one refusal, where no rule decided (a grant that may not be redeemed)."""
 
     def explain(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> str:
-        """What was wanted, why not, and what is possible, in one to three sentences for this audience.
-
-        What the rule's author wrote is said as it stands.
-        """
-        reader = self._reader(audience, locale)
-        why, is_ours = self._why(reader)
-        return reader.sentences(why, self._next_step(reader)) if is_ours else why
+        """Why not, in one or two sentences for this audience."""
+        messages = self.messages if audience in _TRUSTED else self.shown_messages
+        if said := _message(messages, audience, locale):
+            return said
+        # What failed inside Demur (a path, a host) is for those who run it.
+        if self.detail and (audience in _TRUSTED or self.outcome is not Outcome.UNAVAILABLE):
+            return self.detail
+        text = phrase(self.reason_for(audience).category, locale)
+        if audience is Audience.END_USER:
+            return text
+        reasons = dict.fromkeys(_because(item, locale) for item in self._conditions(audience))
+        return f"{text} ({'; '.join(reasons)})" if reasons else text
 
     def reason_for(self, audience: Audience) -> Reason:
         """The reason as this audience may know it."""
-        return self.reason if audience in TRUSTED else self.shown
-
-    def why(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> str:
-        """What was wanted and why not; how to proceed is told apart from it (S10)."""
-        return self._why(self._reader(audience, locale))[0]
-
-    def next_step(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> str:
-        """How to proceed, in one sentence: a remedy where one may be told, else what the disposition advises."""
-        return self._next_step(self._reader(audience, locale))
+        return self.reason if audience in _TRUSTED else self.shown
 
     def to_dict(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> dict[str, object]:
         """The AuthZEN evaluation response of wire.md for this audience."""
@@ -141,7 +124,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         category = self.reason_for(audience).category
         return {
             "type": PROBLEM_TYPE + category.value,
-            "title": wording.title(self._reader(audience, locale), category, self.wanted),
+            "title": phrase(category, locale),
             "status": 503 if self.outcome is Outcome.UNAVAILABLE else 403,
             "detail": self.explain(audience=audience, locale=locale),
             "instance": f"urn:demur:record:{self.audit_id}" if self.audit_id else None,
@@ -156,64 +139,37 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
                 "category": reason.category.value,
                 "disposition": reason.disposition.value,
                 "policy_reference": None if audience is Audience.END_USER else reason.policy_reference or None,
-                "explanation": self.why(audience=audience, locale=locale),
+                "explanation": self.explain(audience=audience, locale=locale),
             },
-            "remediation": self._remediation(audience, locale),
-            "escalation_available": bool(self.escalation_roles) and reason.category is not Category.CATEGORICAL,
+            "remediation": self._remediation(audience),
+            "escalation_available": self.escalation_available,
             "escalation_context": {"roles": list(self.escalation_roles)} if self.escalation_roles else {},
             "obligations": self._obligations(audience),
             "repeat_of": None,
             "repeats": 0,
         }
-        if audience in TRUSTED:
+        if audience in _TRUSTED:
             refusal["determining_policies"] = list(self.determining)
         return refusal
 
-    def _reader(self, audience: Audience, locale: str) -> Reader:
-        return Reader(audience, locale, self.locale)
-
-    def _why(self, reader: Reader) -> tuple[str, bool]:
-        """The words, and whether they are Demur's own composition."""
-        is_trusted = reader.audience in TRUSTED
-        if said := wording.authored(reader, self.messages if is_trusted else self.shown_messages):
-            return said, False
-        # What failed inside Demur (a path, a host) is for those who run it.
-        if self.detail and (is_trusted or self.outcome is not Outcome.UNAVAILABLE):
-            return self.detail, False
-        category, conditions = self.reason_for(reader.audience).category, self._conditions(reader.audience)
-        return wording.why(reader, category, self.wanted, conditions, self.marks), True
-
-    def _next_step(self, reader: Reader) -> str:
-        offered, actions = self._offered(reader.audience), ()
-        if first := offered.to_dict(reader.audience)["compliant_alternatives"]:
-            actions = tuple(str(item["action"]) for item in first)
-        return wording.next_step(reader, self.reason_for(reader.audience).disposition, offered.repairs, actions)
-
-    def _offered(self, audience: Audience) -> Remedies:
-        is_told = self.remedies is not None and (audience in TRUSTED or not self.is_withheld)
-        return self.remedies if is_told else Remedies(reason=NoRemedy.NONE_FOUND, as_of=self.as_of)
-
-    def _remediation(self, audience: Audience, locale: str) -> dict[str, object]:
+    def _remediation(self, audience: Audience) -> dict[str, object]:
         conditions = self._conditions(audience)
-        offered = self._offered(audience).to_dict(audience)
+        offered = (self.remedies or Remedies(reason=NoRemedy.NONE_FOUND, as_of=self.as_of)).to_dict(audience)
         has_offer = bool(offered["suggested_modifications"] or offered["compliant_alternatives"])
         is_shown = audience is not Audience.END_USER
-        could = self.is_remediable if audience in TRUSTED else self.shown_is_remediable
-        told = (wording.plain(item, audience, self.marks) for item in conditions)
         return {
-            "remediable": has_offer or (could and bool(conditions)),
-            "next_step": self.next_step(audience=audience, locale=locale),
-            "missing_conditions": [item for item in told if item is not None] if is_shown else [],
+            "remediable": has_offer or (self.is_remediable and bool(conditions)),
+            "missing_conditions": [_plain(item, audience) for item in conditions] if is_shown else [],
             **offered,
         }
 
     def _conditions(self, audience: Audience) -> Sequence[Obstacle]:
-        if audience in TRUSTED:
+        if audience in _TRUSTED:
             return self.missing_conditions
-        return [item for item in self.missing_conditions if item.rule not in self.confidential] + list(self.stand_ins)
+        return [item for item in self.missing_conditions if item.rule not in self.confidential]
 
     def _obligations(self, audience: Audience) -> list[dict[str, object]]:
-        told = self.obligations if audience in TRUSTED else self.shown_obligations
+        told = self.obligations if audience in _TRUSTED or not self.confidential else ()
         shown = (duty.shown(item, self.limits, audience) for item in told)
         return [item for item in shown if item is not None]
 
@@ -339,6 +295,34 @@ def _shown(reason: Reason, rules: Sequence[Rule], *, is_changeable: bool) -> Rea
     category = min((rule.category or reason.category for rule in rules), key=_PRECEDENCE.index)
     trigger = min((rule for rule in rules if (rule.category or reason.category) is category), key=lambda rule: rule.id)
     return Reason(category, disposition(category, trigger, is_changeable=is_changeable), trigger.id)
+
+
+def _message(messages: Mapping[Audience, Mapping[str, str]], audience: Audience, locale: str) -> str:
+    """What the rule's author wrote for this audience, or for the next less trusted one that has words."""
+    order = tuple(Audience)
+    for reader in reversed(order[: order.index(audience) + 1]):
+        texts = messages.get(reader, {})
+        found = texts.get(locale) or texts.get(locale.partition("-")[0]) or texts.get("en")
+        if found or texts:
+            return found or next(iter(texts.values()))
+    return ""
+
+
+def _because(item: Obstacle, locale: str) -> str:
+    told = ", ".join(item.facts) if item.state is Standing.UNKNOWN else item.explanation or item.condition
+    return phrase(item.state, locale).format(told)
+
+
+def _plain(item: Obstacle, audience: Audience) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "condition": item.condition,
+        "explanation": item.explanation,
+        "facts": list(item.facts),
+        "state": item.state.value,
+    }
+    if audience in _TRUSTED:
+        shown["rule"] = item.rule
+    return shown
 
 
 def _hidden(request: Request, schema: Schema) -> dict[Audience, tuple[str, ...]]:
