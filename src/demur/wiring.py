@@ -39,7 +39,7 @@ from demur.core.record import check_log
 from demur.errors import ConfigurationError, LedgerError, StoreError
 from demur.gateway import Gateway
 from demur.observability.events import Events
-from demur.steps import ruling
+from demur.steps import levers, ruling
 from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
@@ -222,6 +222,10 @@ class Reader:
     def reviews(self, states: tuple[ReviewState, ...], *, limit: int = ruling.MAX_LISTED) -> tuple[Review, ...]:
         """The reviews in these states, the earliest deadline first. What is overdue still counts as pending here."""
         return self.store.read(lambda tx: ruling.find(tx, states=states, limit=limit))
+
+    def levers(self) -> list[dict[str, object]]:
+        """The operator's levers that are on or open, with who moved them and why."""
+        return self.store.read(lambda tx: levers.describe(tx, self.vault))
 
     def review(self, review_id: str) -> ReviewRequest | None:
         """One review as a reviewer sees it."""
