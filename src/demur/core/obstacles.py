@@ -51,6 +51,8 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[str, ...]
     state: Standing
     is_confidential: bool = False
+    reads: tuple[str, ...] = ()
+    """Every fact that the condition reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,23 @@ def _obstacle(rule: Rule, item: ConditionTruth, schema: Schema, decision: Decisi
         facts=item.missing if item.truth is Truth.UNKNOWN else item.reads,
         state=_STANDING[item.truth],
         is_confidential=any(fact is not None and fact.confidential for fact in facts),
+        reads=item.reads,
+    )
+
+
+def standing_in(rule: Rule, decision: Decision) -> tuple[Obstacle, ...]:
+    """What would be told of this rule if it held: the conditions that make it hold, and the exceptions that do not."""
+    return tuple(
+        Obstacle(
+            rule=rule.id,
+            condition=condition.name,
+            explanation=condition.explanation,
+            facts=reads,
+            state=Standing.LACKING if is_unless else Standing.HOLDS,
+            reads=reads,
+        )
+        for _, is_unless, members in decision.policy_set.prepared(rule)
+        for condition, _, reads in members
     )
 
 

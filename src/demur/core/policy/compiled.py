@@ -124,6 +124,7 @@ class _Rule(msgspec.Struct, frozen=True, array_like=True):
     grant_seconds: int | None
     alternatives: tuple[tuple[str, object, str], ...]
     panel: Panel | None
+    stands_for: str
     owner: str
     tags: tuple[str, ...]
     controls: dict[str, tuple[str, ...]]
@@ -191,6 +192,7 @@ def _to_rule(rule: Rule, *, has_far_times: bool) -> _Rule:
         rule.grant_seconds,
         tuple((item.action, _pack(item.arguments), item.explanation) for item in rule.alternatives),
         rule.panel,
+        rule.stands_for,
         rule.owner,
         rule.tags,
         rule.controls,
@@ -221,6 +223,7 @@ def _from_rule(stored: _Rule) -> Rule:
             Alternative(action=a, arguments=_table(b), explanation=c) for a, b, c in stored.alternatives
         ),
         panel=stored.panel,
+        stands_for=stored.stands_for,
         owner=stored.owner,
         tags=stored.tags,
         controls=stored.controls,

@@ -28,28 +28,29 @@ if TYPE_CHECKING:
 
 def rule_form(rule: Rule) -> bytes:
     """The canonical bytes of one rule."""
-    return canonical.encode(
-        {
-            "id": rule.id,
-            "effect": rule.effect.value,
-            "actions": sorted(rule.actions),
-            "resources": sorted(rule.resources),
-            "when": _clauses(rule.when),
-            "unless": _clauses(rule.unless),
-            "category": rule.category and rule.category.value,
-            "disposition": rule.disposition and rule.disposition.value,
-            "description": rule.description,
-            "messages": {audience.value: texts for audience, texts in rule.messages.items()},
-            "obligations": sorted(map(_fields, rule.obligations), key=lambda item: str(item["id"])),
-            "narrows": sorted(map(_fields, rule.narrows), key=lambda item: str(item["argument"])),
-            "grant_seconds": rule.grant_seconds,
-            "alternatives": [_fields(item) for item in rule.alternatives],
-            "panel": None if rule.panel is None else _fields(rule.panel),
-            "owner": rule.owner,
-            "tags": sorted(rule.tags),
-            "controls": {name: sorted(clauses) for name, clauses in rule.controls.items()},
-        }
-    )
+    form: dict[str, object] = {
+        "id": rule.id,
+        "effect": rule.effect.value,
+        "actions": sorted(rule.actions),
+        "resources": sorted(rule.resources),
+        "when": _clauses(rule.when),
+        "unless": _clauses(rule.unless),
+        "category": rule.category and rule.category.value,
+        "disposition": rule.disposition and rule.disposition.value,
+        "description": rule.description,
+        "messages": {audience.value: texts for audience, texts in rule.messages.items()},
+        "obligations": sorted(map(_fields, rule.obligations), key=lambda item: str(item["id"])),
+        "narrows": sorted(map(_fields, rule.narrows), key=lambda item: str(item["argument"])),
+        "grant_seconds": rule.grant_seconds,
+        "alternatives": [_fields(item) for item in rule.alternatives],
+        "panel": None if rule.panel is None else _fields(rule.panel),
+        "owner": rule.owner,
+        "tags": sorted(rule.tags),
+        "controls": {name: sorted(clauses) for name, clauses in rule.controls.items()},
+    }
+    if rule.stands_for:
+        form["stands_for"] = rule.stands_for
+    return canonical.encode(form)
 
 
 def of_bytes(form: bytes) -> str:

@@ -96,6 +96,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     grant_seconds: int | None = None
     alternatives: tuple[Alternative, ...] = ()
     panel: Panel | None = None
+    stands_for: str = ""
+    """The id of the ordinary rule whose refusal this one, about something confidential, reads like (S10)."""
     owner: str = ""
     tags: tuple[str, ...] = ()
     controls: dict[str, tuple[str, ...]] = {}

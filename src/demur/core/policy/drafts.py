@@ -19,6 +19,7 @@ from demur.core.policy.document import Obligation, Rule
 from demur.core.policy.heading import check_pattern, controls, tags
 from demur.core.policy.located import Items, Scalar, Table, describe
 from demur.core.policy.reading import Keys, quoted, text_of
+from demur.core.policy.stand_ins import read_stand_in
 from demur.core.terms import Category, Disposition, Effect
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ MAX_CONDITIONS = 256
 
 _KEYS = (
     "actions", "alternatives", "category", "controls", "description", "disposition", "effect", "grant_seconds", "id",
-    "messages", "narrow", "obligations", "owner", "resources", "review", "tags", "unless", "when",
+    "messages", "narrow", "obligations", "owner", "resources", "review", "stands_for", "tags", "unless", "when",
 )  # fmt: skip
 _ONLY_FOR = {
     "category": (Effect.FORBID,),
     "grant_seconds": (Effect.PERMIT, Effect.REVIEW),
     "narrow": (Effect.PERMIT, Effect.REVIEW),
     "review": (Effect.REVIEW,),
+    "stands_for": (Effect.FORBID,),
 }
 _FORBID_CATEGORIES = tuple(
     category.value
@@ -139,6 +141,7 @@ class Drafts:
             grant_seconds=keys.whole("grant_seconds", 0, least=1, most=MAX_GRANT_SECONDS) or None,
             alternatives=read_alternatives(keys, self.declared),
             panel=read_panel(keys) if effect is Effect.REVIEW else None,
+            stands_for=read_stand_in(keys, heading.namespace),
             owner=keys.text("owner", heading.owner),
             tags=tuple(dict.fromkeys((*heading.tags, *tags(keys)))),
             controls=_merged(heading.controls, controls(self.report, keys)),

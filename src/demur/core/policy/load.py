@@ -28,6 +28,7 @@ from demur.core.policy.heading import Namespaces, is_test, read_heading, read_lo
 from demur.core.policy.library import Shipped, code_fact
 from demur.core.policy.located import Entry, Scalar, Table
 from demur.core.policy.reading import Report
+from demur.core.policy.stand_ins import check_stand_ins
 from demur.core.schema import Detect, Fact, Kind, Schema, Source, Type
 from demur.errors import PolicyError
 
@@ -88,6 +89,7 @@ def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool
     schema = msgspec.structs.replace(_schema(declared, counters, zone), repeats=read_repeats(report, headings))
     conditions = Conditions(report, declared, layout.Views(schema, is_zone), counters, zone, is_zone)
     rules = [conditions.rule(draft) for draft in drafts.rules.values()]
+    check_stand_ins(report, {draft.rule.id: draft.keys for draft in drafts.rules.values()}, rules, schema)
     return Documents(
         schema=schema,
         rules=tuple(sorted(rules, key=_rule_id)),

@@ -1,0 +1,40 @@
+"""English."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+PHRASES = MappingProxyType(
+    {
+        "categorical": "“{wanted}” is not available here, whoever asks and in whatever form.",
+        "policy_violation": "A rule stands against “{wanted}” as it was asked for.",
+        "insufficient_context": "“{wanted}” depends on something that is not known yet.",
+        "scope_exceeded": "Nothing permits “{wanted}” for this request.",
+        "temporal": "“{wanted}” is not possible at this time.",
+        "state_conflict": "The present state of what “{wanted}” concerns does not allow it.",
+        "quota_exceeded": "The limit for “{wanted}” has been reached for this period.",
+        "requires_human": "A person decides about “{wanted}” first.",
+        "indeterminate": "A rule about “{wanted}” could not be evaluated, so nothing was carried out.",
+        "unavailable": "No decision can be made at the moment; nothing was carried out.",
+        "never_retry": "Asking again will not change this.",
+        "modify": "A changed request may be possible.",
+        "supply_context": "It can be asked for again once what is missing is known.",
+        "retry_after": "It can be asked for again later.",
+        "wait": "It can be asked for again when that state has changed.",
+        "seek_authority": "Someone with the authority for it can help.",
+        "await_review": "Nothing more is needed now; the answer follows after the review.",
+        "change": "It would be possible with a change of: {facts}.",
+        "obtain": "It would be possible once this is there: {facts}.",
+        "earliest": "It can be asked for again from {time}.",
+        "alternative": "Possible instead: {actions}.",
+        "end": ".",
+        "holds": "because {reason}",
+        "lacking": "this needs that {reason}",
+        "unknown": "not known: {reason}",
+        "failed": "could not be evaluated: {reason}",
+        "concerns": "this concerns {reason}",
+        "separator": ", ",
+        "reasons_separator": "; ",
+        "sentence_separator": " ",
+    }
+)
