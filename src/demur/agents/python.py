@@ -8,10 +8,11 @@
 
 For every call, in this order:
 
-1. decide     a refusal or a deferral raises `RefusedError`; the function does not run
-2. redeem     with the arguments that the function is about to get, as the policy narrowed them; a refusal raises too
-3. run        with these arguments
-4. complete   `success`, or `failure` where the function raised, or `unknown` where it was interrupted (S6.3)
+1. decide     a refusal or a deferral raises `RefusedError`, or is handed back as data; the function does not run
+2. redeem     with the arguments that the function is about to get, as the policy narrowed them; a refusal stops it too
+3. carry out  the obligations of the grant that were handed over as callables
+4. run        with these arguments
+5. complete   `success`, or `failure` where the function raised, or `unknown` where it was interrupted (S6.3)
 
 An exception of the function is passed on after it was recorded. What the gate cannot know is how far a function got:
 after `failure` or `unknown` a second execution needs a decision of its own.
@@ -34,6 +35,7 @@ from demur.core.grant import Completion, Grant, Redemption
 from demur.core.intake import Caller
 from demur.core.refusal import Refusal
 from demur.core.review import Deferral
+from demur.core.terms import Audience
 from demur.errors import ConfigurationError, RefusedError
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ R = TypeVar("R")
 Arguments: TypeAlias = Mapping[str, object]
 Part: TypeAlias = Union[Mapping[str, object], "Callable[[Arguments], Mapping[str, object]]"]
 """A part of the request, or a function of the arguments that makes it."""
-OnRefusal: TypeAlias = Union[Literal["raise"], "Callable[[Refusal | Deferral], object]"]
+OnRefusal: TypeAlias = Union[Literal["raise", "return"], "Callable[[Refusal | Deferral], object]"]
+CarryOut: TypeAlias = "Mapping[str, Callable[[Obligation, Permitted], object]]"
+"""By obligation type, what carries it out before the action."""
 _Ask: TypeAlias = "Callable[[inspect.BoundArguments], permit]"
 
 _LOCAL = Caller()
@@ -79,6 +83,7 @@ def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
     context: Part | None = None,
     caller: Caller = _LOCAL,
     understands: Collection[str] = (),
+    carry_out: CarryOut | None = None,
     leave_out: Collection[str] = ("self", "cls"),
     on_refusal: OnRefusal = "raise",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -86,8 +91,15 @@ def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
 
     `action` is the name of the action, by default the function's. Its arguments are the function's, defaults filled
     in; one that is `None` by default and in the call is left out of the request. `leave_out` names parameters that are
-    no arguments of the action (a connection, `self`): they are not judged. `understands` are the obligation types that
-    the function carries out. Instead of raising, `on_refusal` may answer for the function.
+    no arguments of the action (a connection, `self`): they are not judged.
+
+    `understands` are the obligation types that the function carries out itself; `carry_out` maps others to callables
+    that are called with the obligation and the `Permitted` action before the function runs. Where one of them raises,
+    the function does not run. A grant with any other obligation is not redeemed (S6.4).
+
+    With `on_refusal="return"` a refused or deferred call returns the answer as the calling agent may read it, the
+    object of wire.md, whose `decision` is false; `demur.agents.advice` applies what it offers. A callable answers for
+    the function.
 
     Raises `ConfigurationError` at decoration for a function whose arguments have no names (`*args`) or which goes on
     after it returned (a generator). Calls raise `RefusedError`, which carries the answer, and `IntakeError`.
@@ -98,7 +110,7 @@ def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
         tool = _Tool(action or function.__name__, function, frozenset(leave_out), parts)
 
         def ask(bound: inspect.BoundArguments) -> permit:
-            asked = permit(gate, tool.request(bound), caller=caller, understands=understands)
+            asked = permit(gate, tool.request(bound), caller=caller, understands=understands, carry_out=carry_out)
             asked.actual = lambda grant: tool.narrow(bound, grant)
             return asked
 
@@ -153,18 +165,22 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
         *,
         caller: Caller = _LOCAL,
         understands: Collection[str] = (),
+        carry_out: CarryOut | None = None,
     ) -> None:
         self._gate = gate
         self._request = request
         self._caller = caller
-        self._understands = tuple(understands)
+        self._carry_out = _plain(carry_out or {})
+        self._understands = (*understands, *self._carry_out)
         self._grant_id = ""
         self.actual: Callable[[Grant], Mapping[str, object]] = lambda grant: grant.arguments
         """What will be carried out on a grant; redeeming refuses anything but what was granted."""
 
     def __enter__(self) -> Permitted:
         grant = _granted(self._gate.decide(self._request, caller=self._caller))
-        return self._permitted(grant, self._redeem(grant))
+        permitted = self._permitted(grant, self._redeem(grant))
+        self._oblige(permitted)
+        return permitted
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -176,11 +192,20 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
         grant = _granted(await asyncio.wrap_future(self._gate.submit(self._request, caller=self._caller)))
         redeeming = asyncio.get_running_loop().run_in_executor(None, self._redeem, grant)
         try:
-            return self._permitted(grant, await asyncio.shield(redeeming))
+            permitted = self._permitted(grant, await asyncio.shield(redeeming))
         except asyncio.CancelledError:
             # The grant may be used up by now, but nothing was carried out on it.
             redeeming.add_done_callback(lambda done: self._forgo(grant, done))
             raise
+        if self._carry_out:
+            # Cancelled meanwhile, the action does not run; what became of the obligations cannot be known.
+            obliging = asyncio.get_running_loop().run_in_executor(None, self._oblige, permitted)
+            try:
+                await asyncio.shield(obliging)
+            except asyncio.CancelledError:
+                obliging.add_done_callback(self._abandon)
+                raise
+        return permitted
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -198,6 +223,22 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
             raise RefusedError(redeemed.explain(), redeemed)
         self._grant_id = redeemed.grant_id
         return Permitted(redeemed.grant_id, grant.arguments, grant.constraints, grant.obligations)
+
+    def _oblige(self, permitted: Permitted) -> None:
+        """Carry out the obligations handed over as callables; where one fails, so has the action."""
+        is_done = False
+        try:
+            for item in permitted.obligations:
+                if item.type in self._carry_out:
+                    self._carry_out[item.type](item, permitted)
+            is_done = True
+        finally:
+            if not is_done:
+                self._complete(Completion.FAILURE)
+
+    def _abandon(self, obliging: asyncio.Future[None]) -> None:
+        if not obliging.cancelled() and obliging.exception() is None:
+            asyncio.get_running_loop().run_in_executor(None, self._complete, Completion.FAILURE)
 
     def _complete(self, ending: Completion) -> None:
         refused = self._gate.complete(self._grant_id, ending.value)
@@ -304,7 +345,16 @@ def _ending(error: BaseException | None) -> Completion:
     return Completion.FAILURE if isinstance(error, Exception) else Completion.UNKNOWN
 
 
+def _plain(carry_out: CarryOut) -> CarryOut:
+    for kind, duty in carry_out.items():
+        if inspect.iscoroutinefunction(duty):
+            hint = "it runs in a thread of its own where the guarded function is a coroutine"
+            message = f"expected a plain function to carry out `{kind}`, found a coroutine function"
+            raise ConfigurationError(message, hint=hint)
+    return carry_out
+
+
 def _answer(error: RefusedError, on_refusal: OnRefusal) -> object:
-    if callable(on_refusal) and isinstance(error.answer, Refusal | Deferral):
-        return on_refusal(error.answer)
-    raise error
+    if not isinstance(error.answer, Refusal | Deferral) or on_refusal == "raise":
+        raise error
+    return error.answer.to_dict(audience=Audience.AGENT) if on_refusal == "return" else on_refusal(error.answer)
