@@ -96,7 +96,7 @@ def reject(
 def _rule(home: Path, review_id: str, verdict: str, reason: str, credential: Path | None, *, as_json: bool) -> None:
     from demur import wiring
 
-    secret = _read_credential(credential)
+    secret = read_credential(credential)
     with wiring.open_desk(home).gate as gate:
         after = gate.rule(review_id, verdict=verdict, reason=reason, credential=secret)
     if as_json:
@@ -105,7 +105,8 @@ def _rule(home: Path, review_id: str, verdict: str, reason: str, credential: Pat
         typer.echo(f"{after.state.value}: {after.id}")
 
 
-def _read_credential(file: Path | None) -> str:
+def read_credential(file: Path | None) -> str:
+    """The credential in a file, or typed unseen; raises `ConfigurationError` where the file holds none."""
     if file is None:
         return str(typer.prompt("credential", hide_input=True, err=True))
     try:
