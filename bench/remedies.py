@@ -98,12 +98,7 @@ def _hard() -> tuple[PolicySet, Facts]:
     names = [f"a{index}" for index in range(_WORST)]
     declared = ", ".join(f"{name}: {{type: int, change: true}}" for name in names)
     rules = "".join(
-        f"  - {{id: r-{index:03d}, effect: permit, actions: [act], when: ["
-        + ", ".join(
-            f"{{name: c{at}, expr: 'action.{name} * action.{names[(place + 1) % _WORST]} % {97 + index} == {at + 90}', explain: fits}}"
-            for at, (place, name) in enumerate(list(enumerate(names))[index % 9 : index % 9 + 4])
-        )
-        + "]}\n"
+        f"  - {{id: r-{index:03d}, effect: permit, actions: [act], when: [{', '.join(_conditions(index))}]}}\n"
         for index in range(100)
     )
     policy_set = _load(f"demur: 1\nnamespace: bench\nactions:\n  act: {{arguments: {{{declared}}}}}\nrules:\n{rules}")
@@ -113,6 +108,14 @@ def _hard() -> tuple[PolicySet, Facts]:
         "resource": {"type": "thing", "id": "t-1"},
     }
     return policy_set, _ready(body, policy_set)
+
+
+def _conditions(index: int) -> list[str]:
+    """Four products of neighbouring arguments, each of which must leave a remainder that is hard to meet."""
+    return [
+        f"{{name: c{at}, expr: 'action.a{at} * action.a{(at + 1) % _WORST} % {97 + index} == {at + 80}', explain: x}}"
+        for at in range(index % 9, index % 9 + 4)
+    ]
 
 
 def _load(text: str) -> PolicySet:
