@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _PRECEDENCE = tuple(Category)
 _OPEN = frozenset({Category.INSUFFICIENT_CONTEXT, Category.INDETERMINATE, Category.REQUIRES_HUMAN})
+_UNSURE = frozenset({Category.INSUFFICIENT_CONTEXT, Category.INDETERMINATE})
+"""Where these are why, no rule is known to hold, so none speaks or obliges (S2.1)."""
 _DEFAULT = {
     Category.CATEGORICAL: Disposition.NEVER_RETRY,
     Category.INSUFFICIENT_CONTEXT: Disposition.SUPPLY_CONTEXT,
@@ -101,11 +103,12 @@ def below_operator(decision: Decision, found: Obstacles, whole: Disclosed) -> Di
     conditions = [*(item for item in found.conditions if item.rule not in hidden), *stand_ins]
     rules = sorted((*told, *extra), key=lambda rule: rule.id)
     reason = _reason(whole.reason, rules, is_open=not extra, schema=policies.schema, conditions=conditions)
-    is_known = bool(extra) or not decision.missing
+    holds = bool(extra) or whole.reason.category not in _UNSURE
+    obliging = [rule for rule in rules if rule.effect is not Effect.PERMIT] if holds else []
     return Disclosed(
         reason=reason,
-        messages=next((rule.messages for rule in rules if rule.id == reason.policy_reference and is_known), {}),
-        obligations=duties.union(rules) if extra else (),
+        messages=next((rule.messages for rule in rules if rule.id == reason.policy_reference and holds), {}),
+        obligations=duties.union(obliging),
         confidential=tuple(sorted(hidden)),
         stand_ins=stand_ins,
         is_remediable=reason.category is not Category.CATEGORICAL and _is_remediable(policies.schema, conditions),

@@ -199,7 +199,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     def _conditions(self, audience: Audience) -> Sequence[Obstacle]:
         if audience in TRUSTED:
             return self.missing_conditions
-        return [item for item in self.missing_conditions if item.rule not in self.confidential] + list(self.stand_ins)
+        told = [item for item in self.missing_conditions if item.rule not in self.confidential]
+        return sorted((*told, *self.stand_ins), key=lambda item: item.rule) if self.stand_ins else told
 
     def _obligations(self, audience: Audience) -> list[dict[str, object]]:
         told = self.obligations if audience in TRUSTED else self.shown_obligations

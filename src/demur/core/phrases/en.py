@@ -1,4 +1,4 @@
-"""English."""
+"""English: the words that every other language falls back to."""
 
 from __future__ import annotations
 

@@ -64,6 +64,8 @@ def _why_not(rule: Rule, other: Rule, schema: Schema) -> str:
         return "a rule that stands for another itself"
     if any(isinstance(clause, AnyOf) for clause in (*other.when, *other.unless)):
         return "a rule with an any-of group"
+    if any(item.type == "show_limit" for item in other.obligations):
+        return "a rule that shows a limit"
     beyond = [*_beyond(rule.actions, other.actions), *_beyond(rule.resources, other.resources)]
     return f"a rule that does not cover {quoted(beyond[:5])}" if beyond else ""
 
