@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from demur.core import grant
 from demur.core.grant import Binding, Grant, GrantState, Objection
 from demur.core.policy.document import Narrowing, Obligation
 from demur.core.terms import Entity, Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = Timestamp(10**18)
 BINDING = Binding(action=b"a", policy="sha256:p")
@@ -122,29 +127,29 @@ def test_used_up_is_final_and_expired_can_be_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "category", "disposition", "explanation"),
+    ("ask", "category", "disposition", "explanation"),
     [
         (
-            grant.object_to_completion(GrantState.LIVE),
+            lambda: grant.object_to_completion(GrantState.LIVE),
             "state_conflict",
             "never_retry",
             "the grant was not redeemed, so nothing can have been carried out on it",
         ),
         (
-            grant.object_to_completion(GrantState.FAILED),
+            lambda: grant.object_to_completion(GrantState.FAILED),
             "state_conflict",
             "never_retry",
             "the end of this execution was reported already",
         ),
         (
-            grant.object_to_revocation(GrantState.REDEEMED),
+            lambda: grant.object_to_revocation(GrantState.REDEEMED),
             "state_conflict",
             "never_retry",
             "expected a live grant, found one that is redeemed",
         ),
-        (grant.unknown_grant(), "scope_exceeded", "seek_authority", "there is no such grant"),
+        (grant.unknown_grant, "scope_exceeded", "seek_authority", "there is no such grant"),
         (
-            grant.object_to_obligations(("log",), ()),
+            lambda: grant.object_to_obligations(("log",), ()),
             "policy_violation",
             "seek_authority",
             "the executor does not understand the obligations `log`",
@@ -153,8 +158,9 @@ def test_used_up_is_final_and_expired_can_be_asked_again() -> None:
     ids=["unredeemed", "completed", "not-live", "unknown", "obligation"],
 )
 def test_an_objection_says_why_and_what_can_be_done(
-    found: Objection | None, category: str, disposition: str, explanation: str
+    ask: Callable[[], Objection | None], category: str, disposition: str, explanation: str
 ) -> None:
+    found = ask()
     assert found is not None
     assert (found.category, found.disposition, found.explanation) == (category, disposition, explanation)
 

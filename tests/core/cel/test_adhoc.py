@@ -83,6 +83,7 @@ def test_what_no_type_could_satisfy_is_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "type_"),
     [
+        (-(2**63), "int"), (2**63 - 1, "int"),
         (None, "null"), (True, "bool"), (1, "int"), (1.0, "double"), ("a", "string"), (Timestamp(0), "timestamp"),
         (Duration(0), "duration"), ([], "list<dyn>"), ([1, 2], "list<int>"), ([1, 2.0], "list<dyn>"),
         ([[1], []], "list<list<int>>"), ({"a": 1}, "map<string, int>"), ({"a": 1, "b": "x"}, "map<string, dyn>"),

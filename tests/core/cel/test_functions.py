@@ -55,6 +55,7 @@ GIVES: list[tuple[str, Result]] = [
     ('size("a\\U0001f600é")', 3),
     ('"\\uffff" < "\\U0001f600"', True),
     ('"e\\u0301" == "\\u00e9"', False),
+    ('size("\\U0010ffff\\ud7ff\\ue000")', 3),
     ('"abc".contains("")', True),
     ('"Straße".endsWith("ße")', True),
     ('"abc".startsWith("abcd")', False),
@@ -274,6 +275,11 @@ def test_the_parts_of_a_date_are_those_of_the_calendar(year: int, month: int) ->
 def test_a_long_text_that_does_not_convert_is_shown_by_its_beginning(call: str, what: str) -> None:
     given: dict[str, State] = {"subject.role": "x" * 60}
     assert evaluate(f"{call}(subject.role)", given) == Fault(f"`{'x' * 40}` is not {what}")
+
+
+def test_a_text_that_only_looks_like_a_number_is_shown_by_its_beginning() -> None:
+    given: dict[str, State] = {"subject.role": "infe" + "5" * 60}
+    assert evaluate("double(subject.role)", given) == Fault(f"`infe{'5' * 36}` is not a number")
 
 
 @pytest.mark.parametrize("call", ["int", "double"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from demur.core.cel import adhoc, check
+from demur.core.cel import Scope, Variable, adhoc, check
 from demur.core.cel.tokens import MAX_BYTES
 from demur.errors import ConditionError
-from tests.core.cel.given import SCOPE, ZONES
+from tests.core.cel.given import INT, SCOPE, ZONES
 
 INT64 = "-9223372036854775808 to 9223372036854775807"
 LONG = "n" * 100
@@ -31,6 +31,7 @@ FIELDS = [
     ("9223372036854775808", INT64, "9223372036854775808"),
     ("1" * 50, INT64, "1" * 37 + "..."),
     ("1" * 40, INT64, "1" * 40),
+    ("1" * 41, INT64, "1" * 37 + "..."),
     ("(" * 65, "at most 64 levels", "more"),
     # types
     ("action.dry && action.amount", "bool", "int"),
@@ -111,6 +112,13 @@ HINTS = [
     ("subject.roles.exist(r, true)", "did you mean `exists`?"),
     ("all(subject.roles, r, true)", "`all` is written after its target: `x.all(...)`"),
     ('["a", 1]', ""),
+    ("(1", ""),
+    ("1 @ 2", ""),
+    (LONG, "declare it under `facts` or among the arguments of the action"),
+    (
+        "resource == 1",
+        "`resource` is no fact by itself; declared are `resource.consent`, `resource.counts`, `resource.labels`",
+    ),
     ("[1, 2.0]", "write `1.0` to compare with a double"),
     ("subject.roles.all(member, membr == subject.role)", "did you mean `member`?"),
     ("resource.owner.nmae", "did you mean `name`?"),
@@ -124,7 +132,26 @@ def test_the_hint_says_what_to_write(text: str, hint: str) -> None:
     assert refusal(text).hint == hint
 
 
+def hint_among(names: list[str], text: str) -> str:
+    scope = Scope({name: Variable(slot, INT) for slot, name in enumerate(names)}, lambda _: True)
+    with pytest.raises(ConditionError) as caught:
+        check(text, scope)
+    return caught.value.hint
+
+
+def test_the_guess_is_among_the_names_of_like_length_however_many_there_are() -> None:
+    assert (
+        hint_among([*(f"a.{number}" for number in range(600)), "zone.role"], "zone.rol") == "did you mean `zone.role`?"
+    )
+
+
+def test_a_guess_is_made_for_a_name_of_80_characters_and_for_no_longer_one() -> None:
+    assert hint_among(["n" * 79], "n" * 80) == f"did you mean `{'n' * 79}`?"
+    assert hint_among(["n" * 79], "n" * 81) == "declare it under `facts` or among the arguments of the action"
+
+
 MESSAGES = [
+    ("\n@", 1, "unexpected character `@`"),
     ('{"a": 1, 2: 1}', 10, "the keys of a map have one type, found string and int"),
     ("1" * 50, 1, f"the integer `{'1' * 37}...` does not fit into 64 bits"),
     ("-" + "1" * 50, 2, f"the integer `-{'1' * 37}...` does not fit into 64 bits"),
@@ -159,6 +186,10 @@ def test_a_text_that_is_too_long_tells_its_size(text: str, found: str) -> None:
     caught = refusal(text)
     assert (caught.expected, caught.found) == (f"at most {MAX_BYTES} bytes", found)
     assert str(caught) == f"a condition has at most {MAX_BYTES} bytes, found {found.removesuffix(' bytes')}"
+
+
+def test_a_line_begins_after_the_line_end() -> None:
+    assert (refusal("\n@").line, refusal("@").line, refusal("\n\n\n@").line) == (2, 1, 4)
 
 
 def test_a_text_of_just_the_allowed_size_is_read() -> None:
