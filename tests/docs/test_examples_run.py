@@ -16,7 +16,11 @@ import pytest
 from tests.cli import transcript
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "docs" / "refusals.md",
+    *sorted((ROOT / "docs" / "guides").glob("*.md")),
+]
 FENCE = re.compile(r"^```(\w+) run\b *(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
