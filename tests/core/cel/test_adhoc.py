@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import MappingProxyType
 
 import pytest
 
@@ -118,6 +119,30 @@ def test_a_value_nested_too_deep_is_refused() -> None:
     assert adhoc("x == x", {"x": value}, ZONES) is True
     with pytest.raises(ConditionError, match="at most 32 levels of nesting"):
         adhoc("x == x", {"x": [value]}, ZONES)
+
+
+def test_maps_nested_too_deep_are_refused() -> None:
+    value: object = 1
+    for _ in range(32):
+        value = {"a": value}
+    assert adhoc("x == x", {"x": value}, ZONES) is True
+    with pytest.raises(ConditionError) as caught:
+        adhoc("x == x", {"x": {"a": value}}, ZONES)
+    assert str(caught.value) == "`x`: expected at most 32 levels of nesting, found more"
+    assert (caught.value.expected, caught.value.found) == ("at most 32 levels of nesting", "more")
+
+
+@pytest.mark.parametrize("value", [{"a": b"x"}, [b"x"], {"a": [{"b": b"x"}]}])
+def test_what_is_no_json_within_a_value_is_told_by_the_name_of_the_value(value: object) -> None:
+    with pytest.raises(ConditionError) as caught:
+        adhoc("x == x", {"x": value}, ZONES)
+    assert str(caught.value) == "`x`: expected a value of JSON, found something else"
+
+
+def test_a_mapping_is_a_map_and_a_sequence_a_list_of_whatever_class() -> None:
+    assert adhoc("x.a + size(y)", {"x": MappingProxyType({"a": 1}), "y": range(3)}, ZONES) == 4
+    assert adhoc("[x, 1][0] == {'a': 1}", {"x": MappingProxyType({"a": 1})}, ZONES) is True
+    assert adhoc("size([x, 1][0])", {"x": range(3)}, ZONES) == 3
 
 
 def test_what_is_named_unknown_stays_unknown_whatever_its_type_would_be() -> None:

@@ -69,6 +69,47 @@ def test_the_budget_is_kept_to_the_step(text: str, rounds: int) -> None:
     assert isinstance(found[0], bool)
 
 
+@pytest.mark.parametrize(
+    ("text", "bind"),
+    [
+        (" && ".join(["size(s + s) > 0"] * 33), {"s": "x" * 1_000_000}),
+        ("(l + l).size() > 0", {"l": [1] * 500_000}),
+        ("l == l", {"l": [1] * 250_000}),
+        ("l != l", {"l": [1] * 250_000}),
+        ("1 == 1 && l == []", {"l": [1] * 250_000}),
+        ("m[0] == m[0]", {"m": [[1] * 250_000, "x"]}),
+        ("(m[0] + m[0]).size() > 0", {"m": [[1] * 500_000, "x"]}),
+        ("0.5 in d", {"d": [1.5] * 250_000}),
+        ("m[0] in m", {"m": [[1] * 250_000, "x"]}),
+        ("s.matches(t)", {"s": "x" * 64_000, "t": "y"}),
+        ("s.matches('y')", {"s": "x" * 16_000_000}),
+    ],
+    ids=[
+        "text",
+        "lists",
+        "equal",
+        "unequal",
+        "a part",
+        "late equal",
+        "late lists",
+        "member",
+        "late member",
+        "pattern",
+        "search",
+    ],
+)
+def test_what_builds_compares_or_searches_is_charged_without_macros_too(text: str, bind: dict[str, object]) -> None:
+    assert adhoc(text, bind, ZONES) == SPENT
+
+
+def test_a_long_condition_is_charged_for_what_it_searches() -> None:
+    """Few looks into a list cost nothing; some hundred of them are counted."""
+    looks = ["7 in l"] * 100
+    bind: dict[str, object] = {"l": [7] * 100_000}
+    assert adhoc(" && ".join(looks[:80]), bind, ZONES) is True
+    assert adhoc(" && ".join(looks), bind, ZONES) == SPENT
+
+
 def test_a_pattern_that_is_written_out_costs_its_program_over_the_text() -> None:
     """A longer pattern and a longer text cost more."""
     narrow, wide = "l.exists(a, letters.matches('b'))", "l.exists(a, letters.matches('(a{90}b{90}c{90}d{90}){2}'))"

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from demur.core.cel import Fault, Result
-from demur.core.cel.text import MAX_PATTERN
+from demur.core.cel.text import MAX_PATTERN, MAX_PROGRAM, compile_pattern
 from demur.core.terms import Duration, State, Timestamp, parse_timestamp
 from tests.core.cel.given import evaluate
 
@@ -187,6 +187,8 @@ GIVES: list[tuple[str, Result]] = [
     ('duration("9223372037s") - duration("1s")', TOO_LONG),
     ('duration("1s") - duration("-9223372035s")', Duration(9_223_372_036 * 10**9)),
     ('duration("1s") + duration("2s")', Duration(3 * 10**9)),
+    ('duration("-9223372036.854775808s") + duration("0s")', Duration(-(2**63))),
+    ('duration("9223372036.854775807s") - duration("0s")', Duration(2**63 - 1)),
     ('duration("-90s").getHours()', 0),
 ]  # fmt: skip
 
@@ -306,6 +308,24 @@ def test_a_pattern_that_is_a_fact_is_compiled_when_it_is_read() -> None:
     assert evaluate("resource.note.matches(subject.role)", {"subject.role": "^n$"}) is True
     broken = evaluate("resource.note.matches(subject.role)", {"subject.role": "("})
     assert broken == Fault("not a regular expression of RE2: missing ): (")
+
+
+def test_a_pattern_may_be_as_large_as_its_bounds() -> None:
+    assert evaluate("resource.note.matches(subject.role)", {"subject.role": f"[{'n' * (MAX_PATTERN - 2)}]"}) is True
+    largest = next(size for size in range(900, 1_100) if compile_pattern(f"a{{{size}}}").programsize == MAX_PROGRAM)
+    assert evaluate("resource.note.matches(subject.role)", {"subject.role": f"a{{{largest}}}"}) is False
+    assert isinstance(evaluate("resource.note.matches(subject.role)", {"subject.role": f"a{{{largest + 1}}}"}), Fault)
+
+
+def test_a_lone_surrogate_in_a_pattern_or_a_text_is_no_error_of_the_program() -> None:
+    assert isinstance(evaluate("resource.note.matches(subject.role)", {"subject.role": "(\ud800"}), Fault)
+    assert evaluate("resource.note.matches(subject.role)", {"resource.note": "\ud800n", "subject.role": "n$"}) is True
+
+
+def test_a_broken_pattern_is_told_in_short_and_only_in_the_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    found = evaluate("resource.note.matches(subject.role)", {"subject.role": "(" + "a" * 200})
+    assert found == Fault("not a regular expression of RE2: " + ("missing ): (" + "a" * 200)[:80])
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_size_of_a_pattern_is_bounded() -> None:
