@@ -56,8 +56,7 @@ docs: $(VENV)/.dev ## Renew what documents copy from the program, then run every
 	$(BIN)/pytest -q tests/docs
 
 mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants and the condition language
-	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/python tests/mutation.py
 
 lock: $(UV) ## Renew the lock files, with a cool-down of one week
 	$(COMPILE) --upgrade -o requirements.lock
