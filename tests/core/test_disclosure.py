@@ -1,4 +1,4 @@
-"""Disclosure: what is confidential leaves no trace below operator, and each audience sees what it may (S2.3, S10)."""
+"""Disclosure: what is confidential leaves no trace below operator, and each audience sees what it may (S2.3, S10.1, S10.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demur's own words: complete in every language, right in its writing, and with a fallback (S10)."""
+"""Demur's own words: complete in every language, right in its writing, and with a fallback (S10.2)."""
 
 from __future__ import annotations
 
