@@ -31,8 +31,9 @@ facts:
 actions:
   transfer:
     arguments: {amount: {type: int, change: true}}
+  letter: {}
 rules:
-  - {id: transfer, effect: permit, actions: [transfer]}
+  - {id: transfer, effect: permit, actions: [transfer, letter]}
   - id: limit
     effect: forbid
     actions: [transfer]
@@ -42,6 +43,7 @@ rules:
     category: state_conflict
     actions: [transfer]
     when: [{name: closed, expr: account.closed, explain: the account is closed}]
+    alternatives: [{action: letter}]
   - id: examined
     effect: forbid
     actions: [transfer]
@@ -144,3 +146,15 @@ def test_a_confidential_refusal_takes_the_same_steps_in_the_store(bank: Bank, mo
         )
     assert "append" in taken[0][0]
     assert taken[0] == taken[1]
+
+
+@pytest.mark.parametrize("fact", ["account.closed", "account.examined"])
+def test_what_would_tell_the_two_apart_is_offered_to_neither(bank: Bank, fact: str) -> None:
+    bank.known.update({"account.limit": MOST, fact: True})
+    answer = bank.ask(5)
+    offered = {
+        audience: answer.to_dict(audience=audience)["context"]["refusal"]["remediation"] for audience in Audience
+    }
+    alternatives = {audience: bool(told["compliant_alternatives"]) for audience, told in offered.items()}
+    is_closed = fact == "account.closed"
+    assert alternatives == dict.fromkeys(BELOW, False) | dict.fromkeys((Audience.OPERATOR, Audience.AUDITOR), is_closed)
