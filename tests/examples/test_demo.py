@@ -64,14 +64,33 @@ def leaves(folder: Path) -> list[dict[str, object]]:
 def test_the_story_is_told_in_order(told: str) -> None:
     outcomes = re.findall(r"^   \S.*? {2,}(allow|deny|defer|unavailable)  ", told, re.MULTILINE)
 
-    assert outcomes == ["allow", "deny", "defer", "allow", "defer", "deny", "unavailable", "allow"]
-    assert re.findall(r"tool runs: (\d)", told) == ["1", "0", "0", "1", "0", "0", "0", "1"]
+    day = ["allow", "deny", "allow", "deny", "allow", "deny"]
+    assert outcomes == [*day, "defer", "allow", "defer", "deny", "unavailable", "allow"]
+    assert re.findall(r"tool runs: (\d)", told) == ["1", "0", "1", "0", "1", "0", "0", "1", "0", "0", "0", "1"]
+
+
+def test_what_is_offered_is_done_and_allowed(told: str) -> None:
+    assert "offered: instead send_consent_form; leads to allow" in told
+    assert re.search(r"^   send_consent_form r-2 +allow ", told, re.MULTILINE)
+    assert "offered: action.days = 14; leads to allow" in told
+    assert re.search(r"^   lend_device d-4 14 +allow ", told, re.MULTILINE)
+    assert re.search(r"offered: from \d{4}-\d\d-\d\dT2[23]:00:00Z, other facts unchanged", told)
+
+
+def test_the_end_user_reads_no_limit_that_the_operator_reads(told: str) -> None:
+    block = told.partition("END USER")[2].partition("\n\n")[0].splitlines()[1:]
+    left, right = " ".join(line[:63] for line in block), " ".join(line[63:] for line in block)
+
+    assert "14" not in left
+    assert "action.days: lower; leads to allow" in left
+    assert "action.days = 14; leads to allow" in right
+    assert "desk/lend" in right
 
 
 def test_the_story_fits_on_a_screen_and_says_nothing_on_standard_error() -> None:
     ended = demo()
 
-    assert len(ended.stdout.splitlines()) <= 70
+    assert len(ended.stdout.splitlines()) <= 90
     assert max(map(len, ended.stdout.splitlines())) <= 100
     assert ended.stderr == ""
 
@@ -87,7 +106,8 @@ def test_the_ledger_that_is_kept_holds_what_was_told(home: Path) -> None:
     decisions = [leaf["outcome"] for leaf in leaves(home) if leaf["type"] == "decision"]
     gaps = [leaf["count"] for leaf in leaves(home) if leaf["type"] == "gap"]
 
-    assert decisions == ["allow", "deny", "defer", "allow", "defer", "deny", "allow"]
+    day = ["allow", "deny", "allow", "deny", "allow", "deny"]
+    assert decisions == [*day, "defer", "allow", "defer", "deny", "allow"]
     assert gaps == [1]
     assert verify(home).end.size == len(leaves(home))
     assert different(home) == []
@@ -111,13 +131,13 @@ def test_the_full_disk_does_not_reach_where_the_story_is_printed(tmp_path: Path)
     assert "unavailable" in printed.read_text()
 
 
-@pytest.mark.parametrize("sequence", range(16))
+@pytest.mark.parametrize("sequence", range(24))
 def test_a_bit_flipped_in_any_record_is_found_there(home: Path, tmp_path: Path, sequence: int) -> None:
     tampering.flip_bit(home, tmp_path / "copy", sequence)
 
     with pytest.raises(LedgerError, match=rf"^record {sequence}: the leaf was altered"):
         verify(tmp_path / "copy")
-    assert verify(home).end.size == 16
+    assert verify(home).end.size == 24
 
 
 @pytest.mark.parametrize("outcome", ["allow", "deny", "defer"])
@@ -125,6 +145,6 @@ def test_an_altered_outcome_verifies_and_is_named_by_replay(home: Path, tmp_path
     for sequence, leaf in enumerate(leaves(home)):
         if leaf["type"] == "decision" and leaf["outcome"] != outcome:
             tampering.alter_outcome(home, tmp_path / "copy", sequence, outcome)
-            assert verify(tmp_path / "copy").end.size == 16
+            assert verify(tmp_path / "copy").end.size == 24
             assert different(tmp_path / "copy") == [sequence]
             shutil.rmtree(tmp_path / "copy")

@@ -1,7 +1,8 @@
 """`demur demo`: the whole story in real output. But for the headings, every answer and number comes from the run.
 
-An assistant at the front desk of a clinic calls three tools, each behind the gate. Then the disk takes no more bytes
-for a moment, and at last somebody tampers with copies of the ledger. The policies lie in `story/`.
+An assistant at the front desk of a clinic calls its tools, each behind the gate, and does what refusals offer. Then the
+disk takes no more bytes for a moment, and at last somebody tampers with copies of the ledger. The policies lie in
+`story/`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import resource as limits
 import tempfile
 from contextlib import closing, contextmanager, nullcontext
 from importlib.resources import as_file, files
+from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +35,7 @@ CLERK = {"type": "user", "id": "kim"}
 ASSISTANT = "front-desk-assistant"
 WIDTH = 100
 _INDENT = 28
+_HALF = (WIDTH - _INDENT - 2) // 2
 
 
 def demo(
@@ -77,6 +80,14 @@ class Teller:
         told.stylize(INK.get(outcome, ""), _INDENT, _INDENT + len(outcome))
         self._console.print(told)
 
+    def beside(self, label: str, left: str, right: str) -> None:
+        """Two readings of one thing, side by side."""
+        for place, (one, other) in enumerate(zip_longest(wrap(left, _HALF), wrap(right, _HALF), fillvalue="")):
+            head = "" if place else label
+            self._console.print(
+                f"   {head:<{_INDENT - 3}}{one:<{_HALF}}  {other}".rstrip(), highlight=False, markup=False
+            )
+
 
 def _record(arguments: Mapping[str, object]) -> Mapping[str, object]:
     return {"type": "record", "id": arguments["record"]}
@@ -86,8 +97,12 @@ def _invoice(arguments: Mapping[str, object]) -> Mapping[str, object]:
     return {"type": "invoice", "id": arguments["invoice"]}
 
 
+def _device(arguments: Mapping[str, object]) -> Mapping[str, object]:
+    return {"type": "device", "id": arguments["device"]}
+
+
 class Desk:
-    """The three tools of the front desk behind their gate. `call` says what came of a call and whether its tool ran."""
+    """The tools of the front desk behind their gate. `call` says what came of a call and whether its tool ran."""
 
     def __init__(self, teller: Teller, gate: Gateway, home: Path) -> None:
         from demur import Caller, guard
@@ -95,6 +110,7 @@ class Desk:
         self._teller = teller
         self._home = home
         self._ran = 0
+        self.answer: str | Refusal | Deferral = ""
         caller = Caller(ASSISTANT)
 
         @guard(gate, subject=CLERK, resource=_record, caller=caller)
@@ -112,13 +128,28 @@ class Desk:
             self._ran += 1
             return f"{record}: {scope} deleted"
 
+        @guard(gate, subject=CLERK, resource=_record, caller=caller)
+        def send_consent_form(record: str) -> str:
+            self._ran += 1
+            return f"{record}: form sent"
+
+        @guard(gate, subject=CLERK, resource=_device, caller=caller)
+        def lend_device(device: str, days: int) -> str:
+            self._ran += 1
+            return f"{device}: lent for {days} days"
+
         self.read_record, self.refund, self.delete_records = read_record, refund, delete_records
+        self.lend_device = lend_device
+        self._tools: dict[str, Callable[..., str]] = {
+            "send_consent_form": send_consent_form,
+            "lend_device": lend_device,
+        }
 
     def call(self, tool: Callable[..., str], *arguments: object, disk: Callable[[], Disk[None]] = nullcontext) -> str:
         """Call a tool as the assistant would, on such a disk; gives the id of the review that waits, if one does."""
         before, known = self._ran, self._size()
         with disk():
-            answer = self._attempt(tool, arguments)
+            answer = self.answer = self._attempt(tool, arguments)
         label = " ".join(map(str, (tool.__name__, *arguments)))
         if isinstance(answer, str):
             self._teller.tell(label, f"the tool returned `{answer}`", "allow")
@@ -126,6 +157,20 @@ class Desk:
             self._stopped(label, answer)
         self._teller.tell("", f"tool runs: {self._ran - before}; recorded: {self._recorded(known)}")
         return getattr(answer, "review_id", "")
+
+    def take_offer(self) -> None:
+        """Do literally what the last refusal offers the assistant: the cheapest change, or another action."""
+        from demur.agents import advice
+        from demur.core.review import Deferral
+
+        if isinstance(self.answer, str):
+            return
+        refused = self.answer.refusal if isinstance(self.answer, Deferral) else self.answer
+        told = self.answer.to_dict()
+        offer = (*advice.offers(told), *advice.alternatives(told))[0]
+        match advice.apply({"action": refused.action}, offer)["action"]:
+            case {"name": str(name), "properties": dict(arguments)}:
+                self.call(self._tools[name], *arguments.values())
 
     def _attempt(self, tool: Callable[..., str], arguments: tuple[object, ...]) -> str | Refusal | Deferral:
         try:
@@ -145,6 +190,8 @@ class Desk:
         self._teller.tell("", refused.explain().replace(str(self._home), "HOME"))
         for item in refused.missing_conditions:
             self._teller.tell("", f"because {item.explanation} ({', '.join(item.facts)})")
+        for offered in _offered(answer.to_dict()):
+            self._teller.tell("", offered)
 
     def _size(self) -> int:
         from demur import wiring
@@ -162,6 +209,50 @@ class Desk:
         return ", ".join(told) or "nothing"
 
 
+def _offered(told: Mapping[str, object]) -> Iterator[str]:
+    """What the refusal offers to this reader, each with the outcome that it was judged to lead to."""
+    from demur.agents import advice
+
+    way = advice.remediation(told)
+    for item in (*_tables(way, "suggested_modifications"), *_tables(way, "compliant_alternatives")):
+        match item:
+            case {"action": name}:
+                what = f"instead {name}"
+            case {"earliest": at}:
+                what = f"from {at}, other facts unchanged"
+            case {"set": dict(values)}:
+                what = ", ".join(f"{path} = {value}" for path, value in values.items())
+            case {"obtain": [{"how": how}, *_]}:
+                what = str(how)
+            case _:
+                directions = item.get("direction")
+                what = ", ".join(f"{p}: {d}" for p, d in (directions if isinstance(directions, dict) else {}).items())
+        yield f"offered: {what}; leads to {item['leads_to']}"
+
+
+def _tables(way: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
+    found = way.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _compare(teller: Teller, answer: str | Refusal | Deferral) -> None:
+    """One refusal as the end user and as the operator read it."""
+    from demur.agents import advice
+    from demur.core.terms import Audience
+
+    if isinstance(answer, str):
+        return
+    views = [answer.to_dict(audience=who) for who in (Audience.END_USER, Audience.OPERATOR)]
+    reasons = [view["context"]["refusal"]["refusal_reason"] for view in views]  # type: ignore[index]  # JSON
+    conditions = [_tables(advice.remediation(view), "missing_conditions") for view in views]
+    told = [", ".join(f"{item['condition']} ({item['state']})" for item in items) for items in conditions]
+    teller.beside("", "END USER", "OPERATOR")
+    teller.beside("what is said", *[str(reason["explanation"]) for reason in reasons])
+    teller.beside("rule", *[str(reason["policy_reference"] or "-") for reason in reasons])
+    teller.beside("conditions in the way", *[text or "-" for text in told])
+    teller.beside("what is offered", *["; ".join(_offered(view)).replace("offered: ", "") for view in views])
+
+
 def _work(teller: Teller, policies: Path, home: Path) -> None:
     """The day at the desk, up to the disk that fails and works again."""
     import demur
@@ -171,8 +262,16 @@ def _work(teller: Teller, policies: Path, home: Path) -> None:
         desk = Desk(teller, gate, home)
         teller.begin("Allowed, and executed")
         desk.call(desk.read_record, "r-1")
-        teller.begin("Refused, with what is missing")
+        teller.begin("Refused, with what is missing; the action that it offers instead")
         desk.call(desk.read_record, "r-2")
+        desk.take_offer()
+        teller.begin("Refused; changed as offered, allowed; once more, and told the earliest time")
+        desk.call(desk.lend_device, "d-4", 30)
+        refused = desk.answer
+        desk.take_offer()
+        desk.call(desk.lend_device, "d-5", 7)
+        teller.begin("The first of these refusals, as two people read it")
+        _compare(teller, refused)
         teller.begin("Deferred to a person; approved with her credential; judged again; executed once")
         waiting = desk.call(desk.refund, "i-9", 90_000)
         credential = wiring.open_reviewers(home).add("vera", ["supervisor"])
