@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import math
 
@@ -62,6 +63,9 @@ GIVES: list[tuple[str, Result]] = [
     ('"aXb".matches("^[a-z]+$")', False),
     ('"héllo".matches("^h.llo$")', True),
     ('matches("a\\nb", "a.b")', False),
+    (r"R'\d' == r'\d'", True),
+    (r"size(r'\') + size(R'''\''')", 2),
+    ("'''a\rb\r\nc''' == 'a\\nb\\nc'", True),
     # lists and maps
     ("[1, 2][2]", Fault("index 2 is out of range for a list of 2")),
     ("[1, 2][-1]", Fault("index -1 is out of range for a list of 2")),
@@ -167,6 +171,15 @@ GIVES: list[tuple[str, Result]] = [
     ('timestamp("2020-01-01T00:00:00-23:59") == timestamp("2020-01-01T23:59:00Z")', True),
     # times
     ('timestamp("9999-12-31T23:59:59Z") + duration("1s")', OUT_OF_RANGE),
+    ('timestamp("9999-12-31T23:59:59Z") + duration("0.5s") > timestamp("9999-12-31T23:59:59Z")', True),
+    ('timestamp("0001-01-01T00:00:00Z") - duration("0s") == timestamp("0001-01-01T00:00:00Z")', True),
+    ('timestamp(int(string(253402300799))) == timestamp("9999-12-31T23:59:59Z")', True),
+    ('timestamp(-62135596800) == timestamp("0001-01-01T00:00:00Z")', True),
+    ("timestamp(int(string(-62135596801)))", OUT_OF_RANGE),
+    ('duration("315576000000.999999999s") > duration("-315576000000.999999999s")', True),
+    ('duration(string(315576000001) + "s")', Fault("the duration `315576000001s` exceeds 10000 years")),
+    ('duration("-" + string(315576000001) + "s")', Fault("the duration `-315576000001s` exceeds 10000 years")),
+    ('duration("0.5s").getMilliseconds()', 500),
     ('timestamp("0001-01-01T00:00:00Z") - duration("1ns")', OUT_OF_RANGE),
     ('timestamp("9999-12-31T23:59:59Z") - timestamp("0001-01-01T00:00:00Z")', TOO_LONG),
     ('duration("9223372036s") + duration("1s")', TOO_LONG),
@@ -259,6 +272,15 @@ def test_the_day_of_the_year_knows_leap_years(date: str, day_of_year: int) -> No
     assert evaluate(f'timestamp("{date}T12:00:00Z").getDayOfYear()') == day_of_year
 
 
+@pytest.mark.parametrize("year", [1, 4, 100, 399, 400, 401, 1600, 1999, 2000, 2001, 2100, 2399, 2400, 9999])
+def test_the_ends_of_years_and_of_february_are_where_the_calendar_has_them(year: int) -> None:
+    last = dt.date(year, 2, 29 if calendar.isleap(year) else 28)
+    for day in (dt.date(year, 1, 1), last, dt.date(year, 3, 1), dt.date(year, 12, 31)):
+        text = f"{day.isoformat()}T00:00:00Z"
+        assert evaluate(f'string(timestamp("{text}"))') == text
+        assert evaluate(f'timestamp("{text}").getFullYear()') == year
+
+
 @pytest.mark.parametrize("month", range(1, 13))
 @pytest.mark.parametrize("year", [1900, 1970, 2023, 2024])
 def test_the_parts_of_a_date_are_those_of_the_calendar(year: int, month: int) -> None:
@@ -268,6 +290,17 @@ def test_the_parts_of_a_date_are_those_of_the_calendar(year: int, month: int) ->
     assert evaluate(f"{instant}.getMonth()") == month - 1
     assert evaluate(f"{instant}.getDayOfWeek()") == day.isoweekday() % 7
     assert evaluate(f"string({instant})") == f"{day.isoformat()}T01:02:03Z"
+
+
+@pytest.mark.parametrize(
+    ("call", "text", "what"),
+    [
+        ("timestamp", "x" * 60, f"`{'x' * 40}` is not an RFC 3339 time such as `2026-11-20T09:00:00Z`"),
+        ("duration", "9" * 60 + "s", f"the duration `{'9' * 40}` exceeds 10000 years"),
+    ],
+)
+def test_a_long_text_that_is_no_time_is_shown_by_its_beginning(call: str, text: str, what: str) -> None:
+    assert evaluate(f"{call}(subject.role)", {"subject.role": text}) == Fault(what)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,17 @@ def test_every_form_adds_to_the_height_of_what_it_holds(text: str, column: int) 
     assert caught.value.column == column
 
 
+@pytest.mark.parametrize("base", ["(1)", "1.5", "true", "null", '"a"', "a", "[]", "{}", "-1"])
+def test_what_holds_nothing_has_height_one(base: str) -> None:
+    parse(base + ".f()" * (MAX_DEPTH - 1))
+    with pytest.raises(ConditionError, match="nested more than 64 deep"):
+        parse(base + ".f()" * MAX_DEPTH)
+
+
+def test_a_path_has_64_names_at_most() -> None:
+    assert parse("a" + ".b" * (MAX_DEPTH - 1)) == Path(0, MAX_DEPTH, ("a", *["b"] * (MAX_DEPTH - 1)), False)
+
+
 def test_exactly_64_brackets_are_allowed() -> None:
     assert parse("(" * (MAX_DEPTH - 1) + "1" + ")" * (MAX_DEPTH - 1)) == Literal(MAX_DEPTH - 1, 1, 1)
 
