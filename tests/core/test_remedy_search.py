@@ -8,7 +8,7 @@ import pytest
 from demur.core.decision import Decision, decide
 from demur.core.policy.index import PolicySet
 from demur.core.remedy import Changes, Remedies, find, rejudge
-from demur.core.terms import Value, parse_timestamp
+from demur.core.terms import Audience, Value, parse_timestamp
 from tests.core.given_policies import NOW, policies
 from tests.core.test_remedy import facts
 
@@ -86,7 +86,16 @@ def test_the_nearest_value_that_does_is_offered(condition: str, path: str, value
 
 
 def test_a_text_that_nobody_named_is_not_invented() -> None:
-    assert remedied(permitted_when('action.s != "long text"'), GIVEN).repairs == ()
+    """S9.2: any other will do, and that is what is said; where not any will do, nothing is."""
+    (found,) = remedied(permitted_when('action.s != "long text" && !(action.s in ["x", "y"])'), GIVEN).repairs
+    assert [(part.value, part.is_any, part.other_than) for part in found.parts] == [
+        (None, True, ("long text", "x", "y"))
+    ]
+    shown = found.to_dict(Audience.AGENT)
+    assert shown is not None
+    assert (shown["supply"], shown["other_than"]) == (["action.s"], {"action.s": ["long text", "x", "y"]})
+    assert "long text" not in str(found.to_dict(Audience.END_USER))
+    assert remedied(permitted_when('!action.s.startsWith("long")'), GIVEN).repairs == ()
 
 
 def test_two_facts_are_measured_against_each_other_in_either_order() -> None:

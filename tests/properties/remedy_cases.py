@@ -110,7 +110,7 @@ VALUES: dict[str, tuple[State, ...]] = {
     "action.urgent": (True, False),
     "action.due": tuple(Timestamp(item.nanos + step * 10**9) for item in DUE for step in (-1, 0, 1)),
     "account.busy": (True, False),
-    "context.ticket": ("T-1", "T-2", ABSENT),
+    "context.ticket": ("T-1", "T-2", "T-9", ABSENT),
     "resource.consent": (True, False, ABSENT),
     "subject.role": ("clerk", "boss"),
 }

@@ -35,7 +35,7 @@ def literally(repair: Repair, pick: Any) -> dict[str, State]:
         if part.is_left_out:
             found[part.path] = ABSENT
         elif part.is_any:
-            found[part.path] = pick([value for value in VALUES[part.path] if value is not ABSENT])
+            found[part.path] = pick([value for value in VALUES[part.path] if value not in (ABSENT, *part.other_than)])
         else:
             found[part.path] = conform(part.value, TYPES[part.path])
     return found

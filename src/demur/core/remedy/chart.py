@@ -99,8 +99,8 @@ class Chart:
         """Rule, place of the condition and slot to the values at which the condition turns whatever else holds."""
         self.measures: dict[tuple[str, str, int], tuple[tuple[Fact, ...], bool]] = {}
         """Action, resource type and slot to what the fact is measured against."""
-        self.asked_only: dict[tuple[str, str, int], bool] = {}
-        """Action, resource type and slot to whether rules ask only if the fact is there."""
+        self.exceptions: dict[tuple[str, str, int], tuple[str, ...] | None] = {}
+        """Action, resource type and slot to the texts that rules tell from others, where that is all they ask."""
 
     def fact(self, action: str, path: str) -> Fact | None:
         """The declaration of a path as this action knows it; `None` for a built-in or usage fact."""
@@ -127,7 +127,7 @@ class Chart:
             if len(self._sites) >= MAX_SITES:
                 self._sites.clear()
                 self.measures.clear()
-                self.asked_only.clear()
+                self.exceptions.clear()
             found = self._sites[action, resource_type] = self._make(action, resource_type)
         return found
 

@@ -58,6 +58,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     value: object = None
     is_left_out: bool = False
     is_any: bool = False
+    other_than: tuple[str, ...] = ()
+    """Where any value does, the texts that do not."""
     direction: Direction = Direction.OTHER
     how: str = ""
     by: str = ""
@@ -95,6 +97,8 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
             shown["set"] = {part.path: part.value for part in stated}
         if supplied := [part.path for part in changed if part in open_parts and part.is_any]:
             shown["supply"] = supplied
+        if avoided := {part.path: list(part.other_than) for part in changed if part in open_parts and part.other_than}:
+            shown["other_than"] = avoided
         if left_out := [part.path for part in changed if part in open_parts and part.is_left_out]:
             shown["leave_out"] = left_out
         shown["direction"] = {part.path: part.direction.value for part in self.parts}

@@ -40,17 +40,6 @@ Line: TypeAlias = tuple[Number, Number]
 MAX_ITEMS = 64
 """Of a list, so many items are looked at one by one."""
 
-_SAMPLES: dict[Kind, Value] = {
-    Kind.BOOL: True,
-    Kind.INT: 0,
-    Kind.DOUBLE: 0.0,
-    Kind.STRING: "-",
-    Kind.DURATION: Duration(0),
-    Kind.LIST: [],
-    Kind.MAP: {},
-    Kind.OBJECT: None,
-    Kind.NULL: None,
-}
 MAX_DIGITS = 15
 """A double of more digits is offered only where none of fewer will do."""
 
@@ -90,9 +79,14 @@ def fits(value: State, fact: Fact) -> bool:
     return not fact.one_of or value in fact.one_of
 
 
-def sample(fact: Fact, now: Timestamp) -> Value:
-    """Some value of the fact's type, where any does; null for an object."""
-    return fact.one_of[0] if fact.one_of else _SAMPLES.get(fact.type.kind, now)
+def together(proposed: Iterable[State], current: State) -> list[Value]:
+    """Of lists that each have one item more, the list that has them all; and what is new in it, alone."""
+    present = current if isinstance(current, (list, tuple)) else ()
+    added: list[Value] = []
+    for value in proposed:
+        if isinstance(value, list):
+            added += [item for item in value if item not in present and item not in added]
+    return [[*present, *added], added] if len(added) + bool(present) > 1 and added else []
 
 
 def nearest_first(values: Iterable[State], current: State) -> list[State]:

@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from demur.core.policy import needs
-from demur.core.remedy import points, showing
+from demur.core.remedy import freedom, points, showing
 from demur.core.remedy.changes import Changes
 from demur.core.remedy.ground import SpentError, falls, unknown
 from demur.core.remedy.offers import Repair, order
@@ -44,6 +44,7 @@ PER_SET = 200
 AFTER_FOUND = 40
 """Probes that are spent on further repairs once one leads to an allow."""
 
+_NAMED = frozenset({TypeKind.STRING, TypeKind.LIST})
 _SCALAR = frozenset({TypeKind.INT, TypeKind.DOUBLE, TypeKind.BOOL, TypeKind.TIMESTAMP, TypeKind.DURATION})
 
 
@@ -176,14 +177,14 @@ class _Attempt:
         proposed: list[State] = list(head.fact.one_of)
         for rule in rules:
             proposed += proposals(ground, rule, head, row)
-        if head.fact.type.kind is TypeKind.STRING:
+        if head.fact.type.kind in _NAMED:
             # What another rule asks for is a value that somebody has a name for.
             for rule in ground.site.bucket.chosen(ground.site.readers.get(head.slot, 0)):
                 proposed += proposals(ground, rule, head, row)
+        proposed += points.together(proposed, row[head.slot])
         if head.fact.optional:
             proposed.append(Missing.ABSENT)
-        if isinstance(row[head.slot], Missing) and showing.is_any_value(ground, head):
-            proposed.append(points.sample(head.fact, ground.decision.facts.now))
+        proposed.append(freedom.sample(ground, head))
         values = points.nearest_first(proposed, row[head.slot])
         return _distinct(ground, rules, head, rest, row, values) if len(self._chosen) > 1 else values
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demur.core.cel import walk
-from demur.core.cel.ir import Const, FactRef
+from demur.core.cel.ir import Const
 from demur.core.policy import needs
+from demur.core.remedy import freedom
 from demur.core.remedy.chart import Kind
 from demur.core.remedy.offers import Direction, Part, Repair
 from demur.core.schema import Visibility
@@ -62,21 +63,6 @@ def direction(current: State, value: State) -> Direction:
         if isinstance(current, kinds) and isinstance(value, kinds):
             return Direction.LOWER if value < current else Direction.HIGHER  # type: ignore[operator]  # of one kind
     return Direction.OTHER
-
-
-def is_any_value(ground: Ground, item: Variable) -> bool:
-    """Whether the rules ask only if the fact is there and nothing is looked up by it, so that any value does."""
-    if item.certain:
-        return False
-    request = ground.decision.facts.request
-    key = (request.action, request.resource.type, item.slot)
-    known = ground.chart.asked_only.get(key)
-    if known is None:
-        rules = ground.site.bucket.chosen(ground.site.readers.get(item.slot, 0))
-        parts = (part for rule in rules for one in needs.conditions(rule) for part in walk.nodes(one.node))
-        known = not any(isinstance(part, FactRef) and part.slot == item.slot for part in parts)
-        ground.chart.asked_only[key] = known
-    return known
 
 
 def visible(ground: Ground, slot: int, fact: Fact, value: State) -> dict[Audience, Visibility]:
@@ -129,16 +115,18 @@ def _is_limit(node: Node) -> bool:
 
 def _part(ground: Ground, variable: Variable, value: State) -> Part:
     fact = variable.fact
-    is_any = not isinstance(value, Missing) and is_any_value(ground, variable)
+    others = freedom.stands_for(ground, variable, value)
+    is_any = others is not None
     return Part(
         kind=variable.kind,
         path=fact.path,
         value=None if isinstance(value, Missing) or is_any else to_json(value),
         is_any=is_any,
+        other_than=others or (),
         is_left_out=value is Missing.ABSENT,
         direction=direction(ground.row[variable.slot], value),
         how=fact.obtain.how if fact.obtain is not None and variable.kind is Kind.OBTAIN else "",
         by=fact.obtain.by if fact.obtain is not None and variable.kind is Kind.OBTAIN else "",
         event=fact.awaits.event if fact.awaits is not None and variable.kind is Kind.AWAIT else "",
-        visible=visible(ground, variable.slot, fact, Missing.ABSENT if is_any else value),
+        visible=visible(ground, variable.slot, fact, Missing.ABSENT if is_any and not others else value),
     )
