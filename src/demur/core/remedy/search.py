@@ -19,6 +19,7 @@ from demur.core.remedy import freedom, points, showing
 from demur.core.remedy.changes import Changes
 from demur.core.remedy.ground import SpentError, falls, unknown
 from demur.core.remedy.offers import Repair, order
+from demur.core.schema import REQUEST
 from demur.core.schema import Kind as TypeKind
 from demur.core.terms import Missing, Outcome
 
@@ -79,7 +80,8 @@ def _is_known(paths: frozenset[str], found: list[Repair]) -> bool:
 def _sets(ground: Ground) -> Iterator[tuple[Variable, ...]]:
     """The sets of facts that can matter, cheapest first."""
     site, bucket, decision = ground.site, ground.site.bucket, ground.decision
-    slots = {slot for item in site.variables for slot in (item.slot, *item.certain, *item.doubtful)}
+    variables = [item for item in site.variables if not _is_unlearned(item, ground.row)]
+    slots = {slot for item in variables for slot in (item.slot, *item.certain, *item.doubtful)}
     if not slots:
         return
     widest = ground.probe(unknown(ground.row, slots))
@@ -89,7 +91,7 @@ def _sets(ground: Ground) -> Iterator[tuple[Variable, ...]]:
     possible = (widest.true | widest.unknown) & granting
     needs_grant = not decision.true_mask & granting
     open_rules = ground.must_fall | possible | widest.unknown
-    variables = [item for item in site.variables if item.readers & open_rules]
+    variables = [item for item in variables if item.readers & open_rules]
     sets = []
     for size in range(1, min(MAX_CHANGES, len(variables)) + 1):
         for chosen in combinations(variables, size):
@@ -101,6 +103,11 @@ def _sets(ground: Ground) -> Iterator[tuple[Variable, ...]]:
             sets.append((sum(item.cost for item in chosen), size, chosen))
     sets.sort(key=lambda item: item[:2])
     yield from (chosen for _, _, chosen in sets)
+
+
+def _is_unlearned(item: Variable, row: list[State]) -> bool:
+    """Whether a source failed to tell: then the fact may be as it must be, and nobody need bring it about."""
+    return item.fact.source != REQUEST and row[item.slot] is Missing.UNKNOWN
 
 
 class _Attempt:
