@@ -143,6 +143,8 @@ def test_a_mapping_is_a_map_and_a_sequence_a_list_of_whatever_class() -> None:
     assert adhoc("x.a + size(y)", {"x": MappingProxyType({"a": 1}), "y": range(3)}, ZONES) == 4
     assert adhoc("[x, 1][0] == {'a': 1}", {"x": MappingProxyType({"a": 1})}, ZONES) is True
     assert adhoc("size([x, 1][0])", {"x": range(3)}, ZONES) == 3
+    assert adhoc("[x, 1][0]['a']", {"x": MappingProxyType({"a": 1})}, ZONES) == 1
+    assert adhoc("[x, 1][0][2]", {"x": range(3)}, ZONES) == 2
 
 
 def test_what_is_named_unknown_stays_unknown_whatever_its_type_would_be() -> None:
@@ -224,6 +226,7 @@ def test_a_value_as_json(value: Result, json: object) -> None:
         ([-math.inf, 1.0], "[-1e999,1.0]"),
         ({"a": math.nan, "é": "x"}, '{"a":"NaN","é":"x"}'),
         ({1: True}, '{"1":true}'),
+        ({"a": [math.inf]}, '{"a":[1e999]}'),
         (Timestamp(0), '"1970-01-01T00:00:00Z"'),
     ],
 )
