@@ -284,6 +284,8 @@ def test_the_ends_of_years_and_of_february_are_where_the_calendar_has_them(year:
 @pytest.mark.parametrize("month", range(1, 13))
 @pytest.mark.parametrize("year", [1900, 1970, 2023, 2024])
 def test_the_parts_of_a_date_are_those_of_the_calendar(year: int, month: int) -> None:
+    for day in (dt.date(year, month, 1), dt.date(year, month, calendar.monthrange(year, month)[1])):
+        assert evaluate(f'string(timestamp("{day.isoformat()}T00:00:00Z"))') == f"{day.isoformat()}T00:00:00Z"
     day = dt.date(year, month, 15)
     instant = f'timestamp("{day.isoformat()}T01:02:03Z")'
     assert evaluate(f"{instant}.getDayOfYear()") == day.timetuple().tm_yday - 1

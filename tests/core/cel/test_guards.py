@@ -89,6 +89,11 @@ UNGUARDED_IN_A_MACRO = [
 UNGUARDED = [
     'resource.owners.all(o, has(o.email) && resource.owners.all(p, p.email == "x"))',
     NOTE,
+    'resource.owners.filter(o, o.email == "x")[0].name == "x"',
+    'has(resource.owners.filter(o, o.email == "x")[0].email)',
+    f"[{NOTE}].size() == 1",
+    f"{{1: {NOTE}}}.size() == 1",
+    f"{{{NOTE}: 1}}.size() == 1",
     f"{HAS} || {NOTE}",
     f"false ? {NOTE} : true",
     f"(true || {HAS}) && {NOTE}",

@@ -40,6 +40,7 @@ REFUSED = [
     (r'"a\q"', 1, 3, r"`\q` is not an escape of a character"),
     (r'"\400"', 1, 2, r"`\4` is not an escape of a character"),
     (r'"\ud800"', 1, 2, r"`\ud800` is not an escape of a character"),
+    (r'"\udfff"', 1, 2, r"`\udfff` is not an escape of a character"),
     (r'"\U00110000"', 1, 2, r"`\U00110000` is not an escape of a character"),
     ("a\0b", 1, 2, "the text holds a NUL character"),
     ('"\ud800"', 1, 2, "the text holds a lone surrogate, which is no character"),

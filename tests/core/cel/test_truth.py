@@ -240,6 +240,13 @@ def test_what_a_filter_leaves_open_is_not_worked_out() -> None:
     assert found == UNKNOWN
 
 
+@pytest.mark.parametrize("filled", ["[{}]", "{{1: {}}}", "{{{}: 1}}"])
+def test_a_macro_within_a_literal_or_a_field_is_run_as_any_other(filled: str) -> None:
+    inner = "resource.owners.filter(o, o.name == 'Bo')[0].name == 'Bo' && resource.owner.name == 'Ann'"
+    assert evaluate(filled.format(inner) + ".size() == 1 && !action.dry && action.amount == 100") is True
+    assert evaluate("resource.owners.filter(o, o.name == 'Bo')[0].email") == "bo@example.org"
+
+
 def nested(depth: int, body: str) -> str:
     for _ in range(depth):
         body = f"resource.counts.all(c, {body})"
