@@ -23,6 +23,11 @@ GIVEN: dict[str, object] = {
 }
 
 
+def beside(part: str, terms: int) -> str:
+    """As `padding`, with one part more."""
+    return f"({part} && " + " && ".join(["a == 1"] * terms) + ")"
+
+
 def padding(terms: int) -> str:
     """A part of 1 + 3 * `terms` nodes that is never evaluated where it stands after a true operand of `||`."""
     return "(" + " && ".join(["a == 1"] * terms) + ")"
@@ -36,6 +41,9 @@ EXACT = [
     (f"l.filter(a, !true && {padding(332)}).size() == 0", 1_000),
     (f"l.map(a, !false || {padding(332)}).size() > 0", 1_000),
     (f"l.map(a, !false || {padding(331)}, a + 1).size() > 0", 1_000),
+    # 998 nodes, and 999: a macro within, without and with a filter
+    (f"l.all(a, !false || {beside('[1].map(b, b).size() == 1', 329)})", 1_002),
+    (f"l.all(a, !false || {beside('[1].map(b, true, b).size() == 1', 329)})", 1_001),
     # 3 nodes and 1 + 7,975 // 8 steps: members of a kind that Python finds as CEL does
     ("l.all(a, a in ints)", 1_000),
     # 992 nodes and 4 * (1 + 1) steps: members that are compared one by one

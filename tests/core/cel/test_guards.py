@@ -78,6 +78,7 @@ UNGUARDED_IN_A_MACRO = [
     f"{EMAIL} ? {HAS_EMAIL} : {HAS_EMAIL}",
     f"(resource.owners.all(p, p.name == o.email) ? {HAS_EMAIL} : {HAS_EMAIL}) && true",
     f"(resource.owners.all(p, resource.owners.all(q, q.name == o.email)) ? {HAS_EMAIL} : {HAS_EMAIL}) && true",
+    f"([o].map(x, o.email != '', x).size() == 1 ? {HAS_EMAIL} : {HAS_EMAIL}) && true",
     f"([o.email].map(x, x != '', x).size() == 1 ? {HAS_EMAIL} : {HAS_EMAIL}) && true",
     f"resource.owners.all(p, {HAS_EMAIL} && p.email == 'x')",
     f"resource.owners.all(o, {HAS_EMAIL}) && {EMAIL}",

@@ -244,6 +244,7 @@ def test_what_a_filter_leaves_open_is_not_worked_out() -> None:
 def test_a_macro_within_a_literal_or_a_field_is_run_as_any_other(filled: str) -> None:
     inner = "resource.owners.filter(o, o.name == 'Bo')[0].name == 'Bo' && resource.owner.name == 'Ann'"
     assert evaluate(filled.format(inner) + ".size() == 1 && !action.dry && action.amount == 100") is True
+    assert evaluate(f"(action.amount == 100 ? {inner} : action.dry) && !action.dry") is True
     assert evaluate("resource.owners.filter(o, o.name == 'Bo')[0].email") == "bo@example.org"
 
 
