@@ -135,6 +135,7 @@ class Group:
         "_head_before",
         "_is_open",
         "_log",
+        "_meta_read",
         "_now",
         "_records_before",
         "_spends_by_grant",
@@ -152,6 +153,7 @@ class Group:
         self._head = head
         self._now = EARLIEST
         self._is_open = counters is not None
+        self._meta_read: dict[str, bytes | None] = {}
         self._spends_by_grant: dict[str, tuple[tuple[Key, tuple[int, str]], ...]] = {}
         self._undo: list[tuple[dict[object, object], object, object]] = []
         self._touched: list[Key] = []
@@ -185,6 +187,7 @@ class Group:
     def close(self) -> None:
         """The group ended: whoever kept the transaction can write no more."""
         self._is_open = False
+        self._meta_read.clear()
         self._committed = cast("Committed", _ENDED)
 
     # Transaction: the ledger.
@@ -264,7 +267,12 @@ class Group:
 
     def find_meta(self, name: str) -> bytes | None:
         found = self.writes.meta.get(name)
-        return self._committed.find_meta(name) if found is None else found
+        if found is not None:
+            return found
+        # What is committed stays as it is while the group runs, and the works of one group ask for the same names.
+        if name not in self._meta_read:
+            self._meta_read[name] = self._committed.find_meta(name)
+        return self._meta_read[name]
 
     def put_meta(self, name: str, value: bytes) -> None:
         if name.startswith(OWN_NAMES):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
+import threading
 import re
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,32 @@ class PersonKey:
         self.cipher = AESGCM(key)
 
 
+class Noise:
+    """Random bytes of the operating system, fetched in larger pieces. Each byte is given out once, also across forks."""
+
+    PIECE = 16 * 1024
+
+    def __init__(self) -> None:
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._left = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        """So many bytes that nobody else gets."""
+        with self._lock:
+            if self._at + count > len(self._left):
+                self._left, self._at = os.urandom(max(count, self.PIECE)), 0
+            self._at += count
+            return self._left[self._at - count : self._at]
+
+
+_NOISE = Noise()
+
+
 def commitment(name: str, salt: bytes, value: bytes) -> bytes:
     """The bytes that are hashed to commit to one field."""
     text = base64.urlsafe_b64encode(value).rstrip(b"=")
@@ -60,7 +87,7 @@ def commitment(name: str, salt: bytes, value: bytes) -> bytes:
 
 def seal(person: PersonKey, digest: str, fields: Mapping[str, bytes]) -> Sealed:
     """Seal `fields` under a fresh key wrapped by `person`; raises `LedgerError` for a field name outside ASCII."""
-    noise = os.urandom(KEY_BYTES + 2 * NONCE_BYTES + SALT_BYTES * len(fields))
+    noise = _NOISE.take(KEY_BYTES + 2 * NONCE_BYTES + SALT_BYTES * len(fields))
     key, nonce, wrap_nonce = noise[:32], noise[32:44], noise[44:56]
     plain: dict[str, tuple[bytes, bytes]] = {}
     at = KEY_BYTES + 2 * NONCE_BYTES
