@@ -18,8 +18,8 @@ from __future__ import annotations
 import base64
 import hmac
 import os
-import threading
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,7 +54,7 @@ class PersonKey:
 
 
 class Noise:
-    """Random bytes of the operating system, fetched in larger pieces. Each byte is given out once, also across forks."""
+    """Random bytes of the operating system, fetched in larger pieces; each byte is given out once, across forks too."""
 
     PIECE = 16 * 1024
 
