@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from typing import TYPE_CHECKING
 
-from bench import answering, deciding, loading, single
+from bench import answering, deciding, loading, remedies, single
 from bench.engines import versions
 from bench.table import Table
 from bench.timing import fsync_p50
@@ -29,6 +29,7 @@ def main() -> int:
     parts: dict[str, Callable[[], list[Table]]] = {
         "decide": lambda: deciding.tables(rounds=rounds, seconds=seconds),
         "request": lambda: [single.table(rounds=rounds, seconds=seconds)],
+        "remedies": lambda: [remedies.table(rounds=rounds, seconds=seconds)],
         "answer": lambda: [answering.table(seconds=answering_seconds, folder=options.folder)],
         "load": lambda: [loading.table(folder=options.folder)],
     }
@@ -76,7 +77,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Speed beside that of peers, in one run.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, about 40 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
-    parser.add_argument("--only", choices=("decide", "request", "answer", "load"), help="one part alone")
+    parser.add_argument("--only", choices=("decide", "request", "remedies", "answer", "load"), help="one part alone")
     parser.add_argument("--folder", help="where stores are made; its disk is what is measured")
     return parser.parse_args()
 
