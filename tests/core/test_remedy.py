@@ -11,7 +11,7 @@ from demur.core import intake, resolution
 from demur.core.decision import Decision, decide
 from demur.core.intake import Caller
 from demur.core.policy.index import PolicySet
-from demur.core.remedy import Changes, NoRemedy, Remedies, find, rejudge
+from demur.core.remedy import Changes, NoRemedy, Remedies, find, ground, rejudge
 from demur.core.remedy.ground import MAX_JUDGEMENTS
 from demur.core.resolution import Approval, Facts, Learned
 from demur.core.terms import Audience, Missing, Outcome, State, parse_timestamp
@@ -248,8 +248,9 @@ def test_an_allow_needs_no_remedy() -> None:
     assert found == Remedies(reason=NoRemedy.ALLOWED, as_of=NOW)
 
 
-def test_a_judge_that_refuses_everything_is_asked_at_most_200_times() -> None:
+def test_a_judge_that_refuses_everything_is_asked_at_most_200_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """S9.1"""
+    monkeypatch.setattr(ground, "MIN_PROBES", 1_000)
     limits = "".join(
         f"  - {{id: p{n}, effect: permit, actions: [pay], when: [{{name: a, expr: action.n <= {-n}, explain: x}}]}}\n"
         for n in range(300)

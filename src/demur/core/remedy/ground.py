@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 MAX_JUDGEMENTS = 200
 """Judgements in full that one refusal may cost (S9.1)."""
 MAX_PROBES = 1_000
-MIN_PROBES = 200
-MAX_LOOKS = 20_000
+MIN_PROBES = 60
+MAX_LOOKS = 6_000
 """Looks at the row that one refusal may cost: so many rules may be looked at in all, within these bounds."""
 
 
