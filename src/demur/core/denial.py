@@ -8,7 +8,8 @@
   `retry_after`. All other advice (supply, wait, seek, await a review) asks for another attempt sooner or later.
 - Repeats add up for the key. At the limit the key is quarantined, until an operator lifts it.
 
-What is remembered is blinded before it arrives here: marks to compare, numbers of records, closed words.
+What is remembered is blinded before it arrives here: marks to compare, numbers of records, closed words. No step of the
+gateway remembers attempts yet; these are its rules.
 
 Clauses: S8.
 """
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import canonical
-from demur.core.terms import Disposition, Timestamp, to_json
+from demur.core.terms import Disposition, Missing, Timestamp, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +142,10 @@ def link_form(request: Request, schema: Schema) -> str:
 
 def facts_form(states: Mapping[str, State], policy: str) -> str:
     """The learned facts and the policies that an attempt was judged by, whenever they were learned."""
-    return canonical.encode([policy, {path: to_json(state) for path, state in states.items()}]).decode()
+    told = {
+        path: {state.value: True} if isinstance(state, Missing) else [to_json(state)] for path, state in states.items()
+    }
+    return canonical.encode([policy, told]).decode()
 
 
 def normal_text(text: str) -> str:
