@@ -25,6 +25,7 @@ class Lease:
     def __init__(self, path: Path) -> None:
         """Raises `OwnedElsewhereError` where another opening holds it, `StoreError` where it cannot be taken."""
         self._path = path
+        self._pid = os.getpid()
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -59,9 +60,14 @@ class Lease:
     def release(self) -> None:
         """Give it back; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        if descriptor < 0:
+            return
+        with contextlib.suppress(OSError):
+            # Unlocked, not only closed: a fork that has not run yet still shares the descriptor. A fork never unlocks.
+            if os.getpid() == self._pid:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 _HELD: weakref.WeakSet[Lease] = weakref.WeakSet()
