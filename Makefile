@@ -60,7 +60,7 @@ mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants and the condi
 
 lock: $(UV) ## Renew the lock files, with a cool-down of one week
 	$(COMPILE) --upgrade -o requirements.lock
-	$(COMPILE) --upgrade --extra content --extra notify --group check --group test --group mutation --group bench -o requirements-dev.lock
+	$(COMPILE) --upgrade --all-extras --group check --group test --group mutation --group bench -o requirements-dev.lock
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants dist

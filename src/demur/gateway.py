@@ -20,15 +20,16 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
-from demur.core import lever, refusal
+from demur.core import refusal
 from demur.core.grant import Completion
 from demur.core.intake import Caller
 from demur.core.record import Draft
 from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
-from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, RulingError, StoreError
+from demur.errors import DemurError, IntakeError, LedgerError, RulingError, StoreError
+from demur.operating import Operated
 from demur.steps import deciding, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
 from demur.steps.world import Outage
@@ -38,20 +39,17 @@ if TYPE_CHECKING:
 
     from demur.core.evidence import Answer
     from demur.core.grant import Redemption
-    from demur.core.lever import Levers, Opening, Stop
     from demur.core.record import Json
     from demur.core.refusal import Refusal
     from demur.core.review import Review
     from demur.core.terms import Request, Value
     from demur.ports import Transaction
     from demur.steps.deciding import Asked
-    from demur.steps.levers import Act
     from demur.steps.ruling import ReviewRequest
     from demur.steps.world import Active, Gap, World
 
     _Refused = Callable[[BaseException, Request, list[Gap]], Refusal]
 
-T = TypeVar("T")
 _logger = logging.getLogger("demur")
 
 LOCAL = Caller()
@@ -62,13 +60,11 @@ MAX_PREPARING = 8
 """Requests that wait for slow fact sources at a time, beside those whose callers wait themselves."""
 
 
-class Gateway:
+class Gateway(Operated):
     """The gate. Safe to use from any thread; `submit` never blocks on the store, `decide` waits for the answer."""
 
     def __init__(self, world: World, active: Active, *, deadline_seconds: float = 10.0) -> None:
-        self._world = world
-        self._active = active
-        self._deadline_seconds = deadline_seconds
+        super().__init__(world, active, deadline_seconds=deadline_seconds)
         self._outage = Outage()
         self._pool = ThreadPoolExecutor(MAX_PREPARING, "demur-preparing")
 
@@ -167,48 +163,6 @@ class Gateway:
         telling.tell_ruling(self._world, after)
         return after
 
-    def kill(
-        self, *, actions: Collection[str] = (), actor: Mapping[str, str] | None = None, credential: str, reason: str
-    ) -> Stop:
-        """Stop everything, or actions by pattern, or one actor (`type` and `id`), until it is released.
-
-        Raises `RulingError` where the credential is no operator's or the stop is about nothing, and `StoreError`.
-        """
-        who, active = self._operator(credential, reason), self._active
-        return self._do(active, lambda session: levers.kill(session.tx, active, who, actions=actions, actor=actor))
-
-    def release(self, stop_id: str, *, credential: str, reason: str) -> None:
-        """Turn a stop off; raises as `kill`."""
-        who = self._operator(credential, reason)
-        self._do(self._active, lambda session: levers.release(session.tx, who, stop_id))
-
-    def levers(self) -> Levers:
-        """The stops that are on and the openings that have not ended; raises `StoreError`."""
-        return self._do(self._active, lambda session: levers.current(session.tx))
-
-    def break_glass(
-        self,
-        *,
-        subject: Mapping[str, str],
-        actions: Collection[str],
-        seconds: int = lever.DEFAULT_SECONDS,
-        credential: str,
-        reason: str,
-    ) -> Opening:
-        """Let one subject do for a while what the policies deny, but for what is categorical; raises as `kill`."""
-        who, active = self._operator(credential, reason), self._active
-        return self._do(
-            active,
-            lambda session: levers.break_glass(
-                session.tx, active, who, subject=subject, actions=actions, seconds=seconds
-            ),
-        )
-
-    def end_glass(self, opening_id: str, *, credential: str, reason: str) -> None:
-        """End an opening before its time; its unused grants are worth nothing from now on. Raises as `kill`."""
-        who = self._operator(credential, reason)
-        self._do(self._active, lambda session: levers.end(session.tx, who, opening_id))
-
     def activate(self, active: Active, policies: bytes, *, by: str = "local") -> None:
         """Put other policies in force. They are kept first, so that every decision can be judged again (S3.7).
 
@@ -277,19 +231,6 @@ class Gateway:
             # Also where a defect ends this: whoever holds the reply must not wait for ever.
             if not is_queued and not reply.done():
                 reply.give_up(DemurError("the request could not be prepared"))
-
-    def _operator(self, credential: str, reason: str) -> Act:
-        return levers.act(self._world, credential, ruling.check_reason(reason))
-
-    def _do(self, active: Active, step: Callable[[Session], T]) -> T:
-        """One step under the append lock, durable when it returns; raises `StoreError`."""
-        future = self._world.store.submit(lambda tx: step(Session(self._world, active, tx)))
-        try:
-            return future.result(self._deadline_seconds)
-        except LateError as error:
-            future.cancel()
-            message = "the deadline passed before this was recorded"
-            raise OverloadedError(message) from error
 
     def _record_gap(self, tx: Transaction, taken: list[Gap]) -> None:
         gap = self._outage.take()

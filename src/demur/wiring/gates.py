@@ -1,0 +1,129 @@
+"""A home opened to decide: stores, keys, reviewers and the policies in force, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demur.adapters import policies as loading
+from demur.adapters.callables import UnregisteredSource
+from demur.adapters.clock import SystemClock
+from demur.adapters.keys import KeyVault
+from demur.adapters.memory import MemoryStore
+from demur.adapters.notifying import Notifier
+from demur.adapters.reviewers import ReviewerBook
+from demur.adapters.sources import DeclaredSources
+from demur.adapters.sqlite import SqliteStore
+from demur.adapters.zones import TzdataZones
+from demur.core import duty
+from demur.core.policy.compiled import decode_compiled, encode_compiled
+from demur.core.policy.index import PolicySet
+from demur.core.record import check_log
+from demur.gateway import Gateway
+from demur.observability.events import Events
+from demur.steps.world import Active, World
+
+if TYPE_CHECKING:
+    from demur.core.policy.document import Documents
+    from demur.ports import Clock, Store, Vault, Zones
+
+from demur.wiring.policies import load_policies, open_declared_sources
+from demur.wiring.reading import open_reader
+from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A gate and what it was made from, for those who go on to reload policies or add reviewers."""
+
+    gate: Gateway
+    settings: Settings
+    world: World
+    book: ReviewerBook
+    notifier: Notifier
+
+
+def open_gate(settings: Settings, documents: Documents | None = None) -> Parts:
+    """A gate, ready to decide; `documents` are its policies where they are loaded already.
+
+    Raises `PolicyError` where the policies do not load, `ConfigurationError` where a source or a channel cannot be
+    opened, `OwnedElsewhereError` where another process owns the home, and `StoreError` where it cannot be used.
+    """
+    check_log(settings.log)
+    loaded = documents or load_policies(settings.policies, cache=settings.home)
+    return _open(settings, _active(loaded, settings, TzdataZones()), encode_compiled(loaded))
+
+
+def reload_policies(parts: Parts, policies: Path | None = None, *, by: str = "local") -> str:
+    """Compile the policies in a child process and put them in force; returns their digest.
+
+    Decisions go on meanwhile under the policies in force. Raises `PolicyError` and `ConfigurationError` where the
+    others do not load, and then nothing has changed.
+    """
+    cache = parts.settings.home / COMPILED if parts.settings.home else None
+    raw = loading.compile_in_child(policies or parts.settings.policies, cache=cache)
+    documents = decode_compiled(raw)
+    active = _active(documents, parts.settings, parts.world.zones, folder=policies)
+    active.policies.warm()  # while the others still decide, so that no request waits for an index
+    parts.gate.activate(active, raw, by=by)
+    _attend(parts.notifier, parts.world, active)
+    return documents.digest
+
+
+def open_desk(home: Path, *, clock: Clock | None = None) -> Parts:
+    """A gate over a home with the policies last in force, to rule on reviews. No source answers, so it allows nothing
+    that needs one. Raises as `open_reader` and `open_gate` do.
+    """
+    reader = open_reader(home)
+    try:
+        documents = reader.policies_in_force()
+    finally:
+        reader.close()
+    settings = Settings(home, home, reader.log, clock=clock or SystemClock())
+    policies = PolicySet.build(documents, TzdataZones())
+    silent = {name: UnregisteredSource(name) for name in documents.schema.sources}
+    return _open(settings, Active.of(policies, DeclaredSources(documents.schema, silent)), encode_compiled(documents))
+
+
+def open_reviewers(home: Path) -> ReviewerBook:
+    """The reviewers of a home."""
+    return ReviewerBook(Path(home) / REVIEWERS)
+
+
+def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
+    notifier = Notifier(settings.channels)
+    store, vault, was_clean = _open_store(settings)
+    book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
+    world = World(store, vault, settings.clock, TzdataZones(), book, Events(), settings.log, BUILD)
+    gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
+    gate.begin(was_clean=was_clean)
+    gate.activate(active, compiled)
+    _attend(notifier, world, active)
+    return Parts(gate, settings, world, book, notifier)
+
+
+def _attend(notifier: Notifier, world: World, active: Active) -> None:
+    """Carry out obligations from now on, where these policies can oblige us: nobody else pays for the events."""
+    if duty.has_afterwards(active.policies.documents.rules):
+        notifier.attach(world.observer)
+
+
+def _active(documents: Documents, settings: Settings, zones: Zones, *, folder: Path | None = None) -> Active:
+    policies = PolicySet.build(documents, zones)
+    sources = open_declared_sources(documents, folder or settings.policies, settings.sources)
+    return Active.of(policies, sources)
+
+
+def _open_store(settings: Settings) -> tuple[Store, Vault, bool]:
+    if settings.home is None:
+        memory = MemoryStore(settings.log, settings.clock, max_queued=settings.max_queued)
+        return memory, KeyVault.in_memory(), True
+    home = Path(settings.home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteStore(home / LEDGER, settings.log, settings.clock, max_queued=settings.max_queued)
+    try:
+        return store, KeyVault.open(home, settings.log), store.was_clean
+    except BaseException:
+        store.close()
+        raise

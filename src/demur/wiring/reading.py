@@ -1,0 +1,114 @@
+"""A home opened for reading only, also while a gate runs on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demur.adapters.keys import KeyVault
+from demur.adapters.sqlite import SqliteReader
+from demur.adapters.zones import TzdataZones
+from demur.core.policy.compiled import CompiledError, decode_compiled
+from demur.core.policy.index import PolicySet
+from demur.core.policy.recheck import altered
+from demur.errors import ConfigurationError, LedgerError, StoreError
+from demur.steps import levers, ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demur.core.policy.document import Documents
+    from demur.core.record import Sealed
+    from demur.core.review import Review, ReviewState
+    from demur.core.terms import Timestamp
+    from demur.ports import Head, StoredRecord, Transaction, Vault
+    from demur.steps.ruling import ReviewRequest
+
+from demur.wiring.settings import LEDGER
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A home opened for reading only, also while a gate runs on it."""
+
+    store: SqliteReader
+    vault: Vault
+    log: str
+    _policies: dict[str, PolicySet | None] = field(default_factory=dict)
+    """Policies read before: a ledger names the same ones again and again."""
+
+    def records(self, first: int = 0, last: int | None = None) -> Iterator[StoredRecord]:
+        """The records, in order."""
+        return self.store.records(first, last)
+
+    def head(self) -> Head:
+        """The end of the ledger."""
+        return self.store.read(lambda tx: tx.head)
+
+    def now(self) -> Timestamp:
+        """The time by which reviews expire."""
+        return self.store.read(lambda tx: tx.now)
+
+    def find_sealed(self, sequence: int) -> Sealed | None:
+        """The sealed values of a record."""
+        return self.store.read(lambda tx: tx.find_sealed(sequence))
+
+    def find_policies(self, digest: str) -> PolicySet | None:
+        """The policies with this digest, as they were kept; raises `LedgerError` where they were altered."""
+        if digest not in self._policies:
+            raw = self.store.read(lambda tx: tx.find_blob(digest))
+            self._policies[digest] = None if raw is None else _kept(raw, digest)
+        return self._policies[digest]
+
+    def policies_in_force(self) -> Documents:
+        """The policies that the gate judged by last; raises `StoreError` where no gate was ever opened here."""
+        raw = self.store.read(_policies_in_force)
+        if raw is None:
+            message = "expected a home with policies in force, found one that no gate was opened on"
+            raise StoreError(message)
+        return decode_compiled(raw)
+
+    def reviews(self, states: tuple[ReviewState, ...], *, limit: int = ruling.MAX_LISTED) -> tuple[Review, ...]:
+        """The reviews in these states, the earliest deadline first. What is overdue still counts as pending here."""
+        return self.store.read(lambda tx: ruling.find(tx, states=states, limit=limit))
+
+    def levers(self) -> list[dict[str, object]]:
+        """The operator's levers that are on or open, with who moved them and why."""
+        return self.store.read(lambda tx: levers.describe(tx, self.vault))
+
+    def review(self, review_id: str) -> ReviewRequest | None:
+        """One review as a reviewer sees it."""
+        schema = self.policies_in_force().schema
+        return self.store.read(lambda tx: ruling.read(tx, self.vault, schema, review_id))
+
+    def close(self) -> None:
+        """Let go of the home."""
+        self.store.close()
+
+
+def _kept(raw: bytes, digest: str) -> PolicySet:
+    zones = TzdataZones()
+    try:
+        documents = decode_compiled(raw)
+    except CompiledError as error:
+        raise LedgerError(f"the policies `{digest}` cannot be read: {error}") from error
+    strange = altered(documents, zones.is_zone)
+    if strange or documents.digest != digest:
+        raise LedgerError(f"the policies kept as `{digest}` were altered: {', '.join(strange) or 'other policies'}")
+    return PolicySet.build(documents, zones)
+
+
+def open_reader(home: Path) -> Reader:
+    """A home for reading; raises `ConfigurationError` where there is none and `StoreError` where it cannot be read."""
+    path = Path(home) / LEDGER
+    if not path.exists():
+        message = f"expected a gate's home with `{LEDGER}`, found none in `{home}`"
+        raise ConfigurationError(message, hint="give the folder that `demur.open(home=...)` or `--home` named")
+    store = SqliteReader(path)
+    return Reader(store, KeyVault.open(Path(home), store.log, is_read_only=True), store.log)
+
+
+def _policies_in_force(tx: Transaction) -> bytes | None:
+    digest = tx.find_meta("policy_version")
+    return tx.find_blob(digest.decode()) if digest is not None else None

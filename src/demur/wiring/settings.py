@@ -1,0 +1,36 @@
+"""What can be chosen when a gate is opened, and the names of the files in its home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from demur.adapters.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from demur.adapters.callables import Registered
+    from demur.ports import Clock
+
+BUILD = "demur-0.1.0"
+LEDGER = "ledger.db"
+REVIEWERS = "reviewers.json"
+COMPILED = "compiled"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to open a gate. Without `home` everything lies in memory and is gone when the process ends."""
+
+    policies: Path
+    home: Path | None = None
+    log: str = "default"
+    sources: Mapping[str, Registered] = field(default_factory=dict)
+    """Callables for the sources of kind `python`, by name."""
+    deadline_seconds: float = 10.0
+    max_queued: int = 4_096
+    clock: Clock = field(default_factory=SystemClock)
+    channels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Whom obligations of the type `notify` tell: by the name that policies use, the URLs for Apprise."""
