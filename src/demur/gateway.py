@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING, Self
 
 from demur.core import refusal
 from demur.core.grant import Completion
-from demur.core.intake import Caller
 from demur.core.record import Draft
 from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
 from demur.errors import DemurError, IntakeError, LedgerError, RulingError, StoreError
-from demur.operating import Operated
+from demur.operating import LOCAL, Operated
 from demur.steps import deciding, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
 from demur.steps.world import Outage
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from demur.core.evidence import Answer
     from demur.core.grant import Redemption
+    from demur.core.intake import Caller
     from demur.core.record import Json
     from demur.core.refusal import Refusal
     from demur.core.review import Review
@@ -46,14 +46,13 @@ if TYPE_CHECKING:
     from demur.ports import Transaction
     from demur.steps.deciding import Asked
     from demur.steps.ruling import ReviewRequest
+    from demur.steps.telling import News
     from demur.steps.world import Active, Gap, World
 
     _Refused = Callable[[BaseException, Request, list[Gap]], Refusal]
 
 _logger = logging.getLogger("demur")
 
-LOCAL = Caller()
-"""The caller of an embedded gate whose host did not name one."""
 FAILURES = (StoreError, LedgerError, OSError)
 """What a port may raise: the question could not be answered, so the answer is `unavailable`."""
 MAX_PREPARING = 8
@@ -218,7 +217,9 @@ class Gateway(Operated):
 
         def work(tx: Transaction) -> Answer:
             self._record_gap(tx, reply.taken)
-            return deciding.judge(Session(self._world, active, tx), prepared)
+            session = Session(self._world, active, tx)
+            reply.news = session.news
+            return deciding.judge(session, prepared)
 
         is_queued = False
         try:
@@ -278,10 +279,12 @@ class _Reply(Future["Answer"]):
         self._request = request
         self._refused = refused
         self.taken: list[Gap] = []
+        self.news: list[News] = []
 
     def set_result(self, result: Answer) -> None:
         super().set_result(result)
         telling.tell(self._world, result, self._request)
+        telling.tell_news(self._world, self.news)
 
     def set_exception(self, exception: BaseException | None) -> None:
         if exception is None or isinstance(exception, IntakeError):

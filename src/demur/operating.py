@@ -1,6 +1,7 @@
 """What operators do at a gate: stops, openings, and whatever else a named person moves. Each is a record (S12).
 
-Every act needs a person's credential and a reason; the rules are in core/lever.py, the steps in steps/levers.py.
+Every act needs a person's credential and a reason. The rules are in core/lever.py and core/denial.py, the steps in
+steps/levers.py and steps/denials.py. An event tells of each act after it is durable, by pseudonyms.
 """
 
 from __future__ import annotations
@@ -9,17 +10,22 @@ from concurrent.futures import TimeoutError as LateError
 from typing import TYPE_CHECKING, TypeVar
 
 from demur.core import lever
+from demur.core.intake import Caller
 from demur.errors import OverloadedError
-from demur.steps import levers, ruling
+from demur.steps import denials, levers, ruling, telling
 from demur.steps.deciding import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from demur.core.lever import Levers, Opening, Stop
+    from demur.core.record import Json
+    from demur.steps.denials import Held
     from demur.steps.levers import Act
     from demur.steps.world import Active, World
 
+LOCAL = Caller()
+"""The caller of an embedded gate whose host did not name one."""
 T = TypeVar("T")
 
 
@@ -39,12 +45,15 @@ class Operated:
         Raises `RulingError` where the credential is no operator's or the stop is about nothing, and `StoreError`.
         """
         who, active = self._operator(credential, reason), self._active
-        return self._do(active, lambda session: levers.kill(session.tx, active, who, actions=actions, actor=actor))
+        stop = self._do(active, lambda session: levers.kill(session.tx, active, who, actions=actions, actor=actor))
+        self._tell("stop_on", stop.id, who, actions=list(stop.actions), actor=stop.actor)
+        return stop
 
     def release(self, stop_id: str, *, credential: str, reason: str) -> None:
         """Turn a stop off; raises as `kill`."""
         who = self._operator(credential, reason)
         self._do(self._active, lambda session: levers.release(session.tx, who, stop_id))
+        self._tell("stop_off", stop_id, who)
 
     def levers(self) -> Levers:
         """The stops that are on and the openings that have not ended; raises `StoreError`."""
@@ -61,17 +70,50 @@ class Operated:
     ) -> Opening:
         """Let one subject do for a while what the policies deny, but for what is categorical; raises as `kill`."""
         who, active = self._operator(credential, reason), self._active
-        return self._do(
+        opening = self._do(
             active,
             lambda session: levers.break_glass(
                 session.tx, active, who, subject=subject, actions=actions, seconds=seconds
             ),
         )
+        told = {"actions": list(opening.actions), "subject": opening.subject, "until": str(opening.until)}
+        self._tell("glass_opened", opening.id, who, **told)
+        return opening
 
     def end_glass(self, opening_id: str, *, credential: str, reason: str) -> None:
         """End an opening before its time; its unused grants are worth nothing from now on. Raises as `kill`."""
         who = self._operator(credential, reason)
         self._do(self._active, lambda session: levers.end(session.tx, who, opening_id))
+        self._tell("glass_ended", opening_id, who)
+
+    def sessions(self) -> tuple[Held, ...]:
+        """The quarantined sessions, the newest last (S8.3); raises `StoreError`."""
+        return self._world.store.read(lambda tx: denials.find(tx, self._world.vault))
+
+    def quarantine(
+        self, *, subject: Mapping[str, str], session: str = "", caller: str = LOCAL.id, credential: str, reason: str
+    ) -> str:
+        """Refuse whatever this caller asks for this subject (`type` and `id`) in this session, until it is lifted.
+
+        The key by which it is lifted. Raises as `kill`.
+        """
+        who = self._operator(credential, reason)
+
+        def work(known: Session) -> str:
+            return denials.quarantine(known.tx, who, caller=caller, subject=subject, session=session)
+
+        key = self._do(self._active, work)
+        telling.tell_news(self._world, [who.news(denials.QUARANTINED, key, cause="operator")])
+        return key
+
+    def lift(self, key: str, *, credential: str, reason: str) -> None:
+        """Lift the quarantine of a session, whose count begins anew; raises as `kill`."""
+        who = self._operator(credential, reason)
+        self._do(self._active, lambda session: denials.lift(session.tx, who, key))
+        telling.tell_news(self._world, [who.news(denials.LIFTED, key)])
+
+    def _tell(self, act: str, subject: str, who: Act, /, **more: Json) -> None:
+        telling.tell_news(self._world, [who.news(f"governance.lever.{act}", subject, **more)])
 
     def _operator(self, credential: str, reason: str) -> Act:
         return levers.act(self._world, credential, ruling.check_reason(reason))

@@ -6,10 +6,13 @@
 - An attempt is a *repeat* when the last advice given to its chain was against it, under the same facts and policies:
   any linked attempt after `never_retry`, the very same one after `modify`, any linked one before the instant of
   `retry_after`. All other advice (supply, wait, seek, await a review) asks for another attempt sooner or later.
-- Repeats add up for the key. At the limit the key is quarantined, until an operator lifts it.
+- Taking what was offered is never a repeat: neither coming back at the instant that was told, nor a linked attempt that
+  differs, where what was offered may itself be a linked attempt.
+- Repeats add up for the key. At the limit that the policies declare the key is quarantined, until an operator lifts it.
+  Policies that declare none count and link, and nobody is quarantined by surprise.
+- A key that nobody used for `FORGET_SECONDS` is forgotten, unless it is quarantined.
 
-What is remembered is blinded before it arrives here: marks to compare, numbers of records, closed words. No step of the
-gateway remembers attempts yet; these are its rules.
+What is remembered is blinded before it arrives here: marks to compare, numbers of records, closed words.
 
 Clauses: S8.
 """
@@ -31,13 +34,14 @@ if TYPE_CHECKING:
     from demur.core.schema import Schema
     from demur.core.terms import Request, State
 
-DEFAULT_LIMIT = 10
-"""Repeats until quarantine where the policies say nothing."""
+FORGET_SECONDS = 30 * 24 * 3_600
+"""After so long without a refusal, what is remembered for a key that is not quarantined counts no more."""
 MAX_CHAINS = 64
 """Chains remembered for one key; the one untouched for longest is forgotten first."""
 MAX_ROUNDS = 4
 """Normal forms settle after two rounds; the bound is for what nobody foresaw."""
 
+_json = msgspec.json.Encoder(order="sorted").encode
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U0001bca0-\U0001bca3\U000e0000-\U000e0fff]"
 )
@@ -53,10 +57,15 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What the requester was told to do. `not_before` is the instant of `retry_after`, where one was told."""
+    """What the requester was told to do.
+
+    `not_before` is the first instant at which it was told that asking again may help. `may_reword` says that something
+    was offered which may be linked to what was refused, such as another text or another of the same tools.
+    """
 
     disposition: Disposition
     not_before: Timestamp | None = None
+    may_reword: bool = False
 
 
 class Chain(msgspec.Struct, frozen=True, array_like=True):
@@ -70,7 +79,7 @@ class Chain(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Quarantine(msgspec.Struct, frozen=True, array_like=True):
-    """Since when a key is quarantined, the record that says so, and how many repeats led to it."""
+    """Since when a key is quarantined, the record that says so, and how many repeats led to it (0: an operator)."""
 
     since: Timestamp
     sequence: int
@@ -78,28 +87,39 @@ class Quarantine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Denials(msgspec.Struct, frozen=True, array_like=True):
-    """What is remembered for one key; the chain touched last stands last."""
+    """What is remembered for one key; the chain touched last, at `touched`, stands last."""
 
     chains: tuple[Chain, ...] = ()
     repeats: int = 0
     quarantine: Quarantine | None = None
+    touched: Timestamp = Timestamp(0)
 
     def chain(self, link: bytes) -> Chain | None:
         """The chain that an attempt belongs to."""
         return next((chain for chain in self.chains if chain.last.link == link), None)
 
 
+def current(denials: Denials, now: Timestamp) -> Denials:
+    """What still counts of it: nothing, where the key is free and was not used for long."""
+    is_stale = denials.quarantine is None and now >= denials.touched.plus(FORGET_SECONDS)
+    return Denials() if is_stale else denials
+
+
 def is_repeat(chain: Chain, attempt: Attempt, now: Timestamp) -> bool:
     """Whether this attempt is what the chain's last advice was against, under the same facts (S8.1)."""
+    advice = chain.advice
     if attempt.link != chain.last.link or attempt.facts != chain.last.facts:
         return False
-    match chain.advice.disposition:
+    if advice.not_before is not None and now >= advice.not_before:
+        return False
+    is_same = attempt.exact == chain.last.exact
+    match advice.disposition:
         case Disposition.NEVER_RETRY:
-            return True
+            return is_same or not advice.may_reword
         case Disposition.MODIFY:
-            return attempt.exact == chain.last.exact
+            return is_same
         case Disposition.RETRY_AFTER:
-            return chain.advice.not_before is not None and now < chain.advice.not_before
+            return advice.not_before is not None and (is_same or not advice.may_reword)
         case Disposition.SUPPLY_CONTEXT | Disposition.WAIT | Disposition.SEEK_AUTHORITY | Disposition.AWAIT_REVIEW:
             return False
 
@@ -113,7 +133,7 @@ def note(denials: Denials, attempt: Attempt, advice: Advice, *, sequence: int, n
         counted = int(is_repeat(before, attempt, now))
         chain = Chain(before.first, attempt, advice, before.attempts + 1, before.repeats + counted)
     others = tuple(item for item in denials.chains if item is not before)
-    return Denials((*others, chain)[-MAX_CHAINS:], denials.repeats + counted, denials.quarantine)
+    return Denials((*others, chain)[-MAX_CHAINS:], denials.repeats + counted, denials.quarantine, now)
 
 
 def quarantine(denials: Denials, *, sequence: int, now: Timestamp) -> Denials:
@@ -124,20 +144,24 @@ def quarantine(denials: Denials, *, sequence: int, now: Timestamp) -> Denials:
 def lift(denials: Denials) -> Denials:
     """The key after an operator lifted its quarantine: links are still known, the count begins anew."""
     chains = tuple(msgspec.structs.replace(chain, repeats=0) for chain in denials.chains)
-    return Denials(chains)
+    return Denials(chains, touched=denials.touched)
 
 
 def is_due(denials: Denials, limit: int) -> bool:
-    """Whether the key must be quarantined now; `limit` 0 means that the policies say nothing."""
-    return denials.quarantine is None and denials.repeats >= (limit or DEFAULT_LIMIT)
+    """Whether the key must be quarantined now; `limit` 0 means that the policies declare none, so never (S8.3)."""
+    return denials.quarantine is None and 0 < limit <= denials.repeats
 
 
 def link_form(request: Request, schema: Schema) -> str:
     """The attempt after normalisation: action, arguments and resource. Equal forms are linked; blind it to keep it."""
-    declared = schema.actions.get(request.action)
-    action = declared.same_as or declared.name if declared else request.action
     resource = [normal_text(request.resource.type), normal_text(request.resource.id)]
-    return canonical.encode([normal_text(action), _normal(to_json(request.arguments)), resource]).decode()
+    return canonical.encode([tool(request.action, schema), _normal(to_json(request.arguments)), resource]).decode()
+
+
+def tool(action: str, schema: Schema) -> str:
+    """The action by which attempts are linked: the one that it is declared to be the same as, else itself."""
+    declared = schema.actions.get(action)
+    return normal_text(declared.same_as or declared.name if declared else action)
 
 
 def facts_form(states: Mapping[str, State], policy: str) -> str:
@@ -145,7 +169,7 @@ def facts_form(states: Mapping[str, State], policy: str) -> str:
     told = {
         path: {state.value: True} if isinstance(state, Missing) else [to_json(state)] for path, state in states.items()
     }
-    return canonical.encode([policy, told]).decode()
+    return _json([policy, told]).decode()
 
 
 def normal_text(text: str) -> str:

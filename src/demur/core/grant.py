@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core.policy.document import Narrowing, Obligation
-from demur.core.terms import Audience, Category, Disposition, Entity, Missing, Outcome, State, Timestamp, Value
+from demur.core.terms import Audience, Bar, Category, Disposition, Entity, Missing, Outcome, State, Timestamp, Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -110,6 +110,8 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     audit_id: str
     arguments: dict[str, Value]
     obligations: tuple[Obligation, ...] = ()
+    mark_key: str = ""
+    """For a meter beside the resource: the key under which it marks what it saw. It is kept nowhere (core/meter.py)."""
 
 
 class Objection(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +121,8 @@ class Objection(msgspec.Struct, frozen=True, kw_only=True):
     category: Category
     disposition: Disposition
     explanation: str
+    bar: Bar | None = None
+    """Where it is no matter of the grant, and has words in every locale."""
 
 
 def narrow(arguments: Mapping[str, Value], narrows: Sequence[Narrowing]) -> dict[str, Value]:

@@ -22,7 +22,7 @@ from demur.core.grant import Objection
 from demur.core.policy import duties, patterns
 from demur.core.policy.document import Obligation
 from demur.core.policy.explanation import Truth
-from demur.core.terms import Category, Disposition, Effect, Outcome, Timestamp
+from demur.core.terms import Bar, Category, Disposition, Effect, Outcome, Timestamp
 from demur.errors import RulingError
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ MAX_LEVERS = 256
 MAX_PATTERN = 128
 REVIEW_AFTERWARDS = "review_afterwards"
 """The type of the obligation of a grant that an opening gave. Demur carries it out; executors need not know it."""
-WORDS = "an operator has stopped this for the time being; it can be asked again when the stop is released"
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,7 +200,24 @@ def to_review(opening_id: str, review_id: str) -> Obligation:
 
 def stopped() -> Objection:
     """Why a grant cannot be redeemed while a stop covers it. The grant stays, and is good again once released."""
-    return Objection(code="stopped", category=Category.STATE_CONFLICT, disposition=Disposition.WAIT, explanation=WORDS)
+    return Objection(
+        code="stopped",
+        category=Category.STATE_CONFLICT,
+        disposition=Disposition.WAIT,
+        explanation="an operator has stopped this for the time being",
+        bar=Bar.STOPPED,
+    )
+
+
+def quarantined() -> Objection:
+    """Why a grant cannot be redeemed while its session is quarantined (S6.2). Lifted in time, it is good again."""
+    return Objection(
+        code="quarantined",
+        category=Category.STATE_CONFLICT,
+        disposition=Disposition.SEEK_AUTHORITY,
+        explanation="nothing is carried out in this session while it is under quarantine",
+        bar=Bar.QUARANTINED,
+    )
 
 
 def glass_ended() -> Objection:

@@ -26,7 +26,7 @@ from demur.core.obstacles import Obstacle
 from demur.core.policy.document import Obligation
 from demur.core.remedy import NoRemedy, Remedies
 from demur.core.schema import Fact, Visibility, argument_name
-from demur.core.terms import Audience, Category, Disposition, Outcome, Request, Timestamp, to_json
+from demur.core.terms import Audience, Bar, Category, Disposition, Outcome, Request, Timestamp, to_json
 from demur.core.wording import TRUSTED, Marks, Reader
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from demur.core.decision import Decision
     from demur.core.schema import Schema
 
-__all__ = ["PROBLEM_TYPE", "Reason", "Refusal", "describe", "refuse", "secrets", "unavailable"]
+__all__ = ["PROBLEM_TYPE", "Reason", "Refusal", "barred", "describe", "refuse", "secrets", "unavailable", "wanted"]
 
 PROBLEM_TYPE = "urn:demur:refusal:"
 """Prefix of the problem type of RFC 9457; the category follows."""
@@ -84,6 +84,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """The audit id of the first attempt that this one is linked to (S8.2); empty for a first one."""
     repeats: int = 0
     """How many of the linked attempts went against advice (S8.1)."""
+    bar: Bar | None = None
+    """What stands before any judging: a stop or a quarantine; Demur has words for it in every locale."""
     detail: str = ""
     """Words of Demur itself about this one refusal, where no rule decided (a grant that may not be redeemed)."""
 
@@ -166,6 +168,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         is_trusted = reader.audience in TRUSTED
         if said := wording.authored(reader, self.messages if is_trusted else self.shown_messages):
             return said, False
+        if self.bar is not None and self._wanted():
+            return reader.say(self.bar.value, wanted=self._wanted()), True
         # What failed inside Demur (a path, a host) is for those who run it.
         if self.detail and (is_trusted or self.outcome is not Outcome.UNAVAILABLE):
             return self.detail, False
@@ -173,18 +177,21 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         return wording.why(reader, category, self._wanted(), conditions, self.marks), True
 
     def _next_step(self, reader: Reader) -> str:
-        offered = self._offered(reader.audience)
+        if self.bar is not None:
+            return reader.say(f"{self.bar.value}_next")
+        offered = self.offered(reader.audience)
         actions = tuple(item.action for item in offered.alternatives if item.to_dict(reader.audience) is not None)
         return wording.next_step(reader, self.reason_for(reader.audience).disposition, offered.repairs, actions)
 
-    def _offered(self, audience: Audience) -> Remedies:
+    def offered(self, audience: Audience) -> Remedies:
+        """What leads out of it, for this audience: nothing where that is withheld."""
         if self.remedies is None or (self.is_withheld and audience not in TRUSTED):
             return Remedies(reason=NoRemedy.NONE_FOUND, as_of=self.as_of)
         return self.remedies
 
     def _remediation(self, audience: Audience, locale: str) -> dict[str, object]:
         conditions = self._conditions(audience)
-        offered = self._offered(audience).to_dict(audience)
+        offered = self.offered(audience).to_dict(audience)
         has_offer = bool(offered["suggested_modifications"] or offered["compliant_alternatives"])
         is_shown = audience is not Audience.END_USER
         could = self.is_remediable if audience in TRUSTED else self.shown_is_remediable
@@ -222,7 +229,6 @@ def refuse(decision: Decision, remedies: Remedies | None = None) -> Refusal:
     found = obstacles.find(decision)
     whole = disclosure.of_all(decision, found)
     told = disclosure.below_operator(decision, found, whole)
-    action = schema.actions.get(request.action)
     return Refusal(
         outcome=decision.outcome,
         reason=whole.reason,
@@ -240,7 +246,7 @@ def refuse(decision: Decision, remedies: Remedies | None = None) -> Refusal:
         stand_ins=told.stand_ins,
         shown_obligations=told.obligations,
         is_withheld=told.is_withheld,
-        wanted=action.description if action and action.description else request.action,
+        wanted=wanted(request.action, schema),
         locale=decision.policy_set.documents.locale,
         marks=disclosure.marks(schema, request.action, (*found.conditions, *told.stand_ins)),
         is_remediable=whole.is_remediable,
@@ -266,6 +272,31 @@ def unavailable(detail: str, *, now: Timestamp, request: Request | None = None) 
         request_id=request.request_id if request else "",
         detail=detail,
     )
+
+
+def barred(
+    bar: Bar, reason: Reason, request: Request, schema: Schema, *, locale: str, policy_version: str, as_of: Timestamp
+) -> Refusal:
+    """The refusal of a request that is not judged at all, because a stop or a quarantine covers it (S8.3, S12)."""
+    return Refusal(
+        reason=reason,
+        shown=reason,
+        as_of=as_of,
+        policy_version=policy_version,
+        trace_id=request.trace_id,
+        request_id=request.request_id,
+        action=describe(request, schema),
+        hidden_arguments=_hidden(request, schema),
+        wanted=wanted(request.action, schema),
+        locale=locale,
+        bar=bar,
+    )
+
+
+def wanted(action: str, schema: Schema) -> str:
+    """The action in plain words: its declared description, else its name."""
+    declared = schema.actions.get(action)
+    return declared.description if declared and declared.description else action
 
 
 def describe(request: Request, schema: Schema) -> dict[str, object]:

@@ -79,6 +79,13 @@ class Disposition(StrEnum):
     AWAIT_REVIEW = "await_review"
 
 
+class Bar(StrEnum):
+    """What keeps a request from being judged, or a grant from being redeemed, whatever the policies say (S8.3, S12)."""
+
+    STOPPED = "stopped"
+    QUARANTINED = "quarantined"
+
+
 class Audience(StrEnum):
     """Who reads an explanation, from the least to the most trusted (S10)."""
 

@@ -4,16 +4,18 @@
 - `judge` runs under the append lock. It answers an id seen before with its stored answer (S1.4), reads usage facts
   there, so that quotas are exact under any concurrency (S4.2), and writes record, grant or review together (S5.1).
 - An approval is looked up only for an action that would be deferred, and is judged again as a fact (S7.2).
-- What a stop covers is refused before anything else; what is denied behind broken glass is granted beside its denial.
+- What a stop covers, and whoever is quarantined, is refused before anything else. What is denied behind broken glass is
+  granted beside its denial.
+- A "no" learns what it repeats before its record is written, and is remembered after it.
 
-Clauses: S1.4, S3, S4, S5.1, S6.1, S7.1, S12.
+Clauses: S1.4, S3, S4, S5.1, S6.1, S7.1, S8, S12.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,8 @@ from demur.core.review import Deferral, Review, ReviewState
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
-from demur.steps import levers, mending
+from demur.steps import denials, levers, mending
+from demur.steps.telling import News
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,9 +44,11 @@ if TYPE_CHECKING:
     from demur.core.lever import Opening
     from demur.core.policy.duties import Duties
     from demur.core.record import Entry, Json
+    from demur.core.refusal import Refusal
     from demur.core.remedy import Remedies
     from demur.core.terms import Timestamp
     from demur.ports import Transaction
+    from demur.steps.denials import Recalled
     from demur.steps.world import Active, World
 
 USAGE = "usage"
@@ -59,6 +64,8 @@ class Session:
     world: World
     active: Active
     tx: Transaction
+    news: list[News] = field(default_factory=list)
+    """What is to be told once this is durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +122,9 @@ def prepare(world: World, active: Active, asked: Asked) -> Prepared:
 def judge(session: Session, prepared: Prepared) -> Answer:
     """Steps 3 to 5, within one transaction; raises `IntakeError` where the request id was used for another action."""
     request, vault, tx = prepared.request, session.world.vault, session.tx
-    if (blocked := levers.block(session.world, session.active, tx, prepared.facts)) is not None:
-        return blocked
+    for bar in (levers.block, denials.block):
+        if (blocked := bar(session.world, session.active, tx, prepared.facts)) is not None:
+            return blocked
     if not request.request_id:
         judged = _judged(session, prepared)
         answer, _ = _write(session, judged)
@@ -224,19 +232,27 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
             return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
         case Outcome.DEFER:
             review, is_open = _review(session, judged)
-            refused = refuse(judged.decision, judged.remedies)
+            refused, recalled = _refuse(session, judged)
             deferral = Deferral(review_id=review.id, deadline=review.deadline, refusal=refused)
             entry = _record(session, judged, deferral)
+            session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refused, entry))
             if not is_open:
                 _put_review(session, judged, review, entry)
             return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
         case Outcome.DENY | Outcome.UNAVAILABLE:
-            refusal = refuse(judged.decision, judged.remedies)
+            refusal, recalled = _refuse(session, judged)
             entry = _record(session, judged, refusal)
             opening = levers.opening_for(session.world, session.tx, judged.facts.request)
             if opening is not None and (duties := lever.duties_of(judged.decision)) is not None:
                 return _break_glass(session, judged, entry, opening, duties)
+            session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refusal, entry))
             return evidence.stamped(refusal, _audit_id(session, entry), ""), entry
+
+
+def _refuse(session: Session, judged: Judged) -> tuple[Refusal, Recalled]:
+    """The "no", and what it repeats (S8)."""
+    refused = refuse(judged.decision, judged.remedies)
+    return denials.recall(session.world, session.active, session.tx, judged.facts, judged.learned, refused)
 
 
 def _break_glass(
@@ -258,6 +274,7 @@ def _break_glass(
         "break_glass": opening.id,
         "decision": denied.sequence,
         "grant": grant.id,
+        "grant_expires_at": str(grant.expires_at),
         "review": review.id,
     }
     entry = tx.append(Draft("glass_used", members, sealed))
@@ -265,6 +282,9 @@ def _break_glass(
     _put_grant(session, judged, grant, denied, duties, break_glass=opening.id)
     match = world.vault.blind("afterwards", review.id)  # no request finds it, so that it approves nothing
     tx.put_review(ReviewRow(review.id, denied.sequence, match, review.state.value, review.deadline, _encode(review)))
+    session.news.append(
+        News("governance.lever.glass_used", opening.id, {**members, "audit_id": _audit_id(session, entry)})
+    )
     return msgspec.structs.replace(grant, audit_id=_audit_id(session, entry)), entry
 
 

@@ -22,14 +22,16 @@ import msgspec
 from demur.core import evidence, lever, refusal
 from demur.core.lever import Levers, Opening, Stop
 from demur.core.record import Draft
-from demur.core.refusal import Reason, Refusal
-from demur.core.terms import Category, Disposition
+from demur.core.refusal import Reason
+from demur.core.terms import Bar, Category, Disposition
 from demur.errors import LedgerError, RulingError
+from demur.steps.telling import News
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from demur.core.record import Json, Sealed
+    from demur.core.refusal import Refusal
     from demur.core.resolution import Facts
     from demur.core.review import Reviewer
     from demur.core.terms import Request
@@ -59,6 +61,10 @@ class Act:
         told = {"reviewer": self.person.name, "reason": self.reason, **{k: v for k, v in more.items() if v}}
         fields = {name: text.encode("utf-8", "replace") for name, text in told.items()}
         return self.world.vault.seal(f"reviewer:{self.person.name}", "", fields)
+
+    def news(self, kind: str, subject: str, /, **more: Json) -> News:
+        """What is told of the act to those who listen."""
+        return News(kind, subject, {"operator": self.operator, **{name: item for name, item in more.items() if item}})
 
 
 def act(world: World, credential: str, reason: str) -> Act:
@@ -159,18 +165,10 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
     stop = read(tx).stop_of(request.action, actor_of(world, request))
     if stop is None:
         return None
-    reason = Reason(Category.STATE_CONFLICT, Disposition.WAIT)
-    refused = Refusal(
-        reason=reason,
-        shown=reason,
-        as_of=tx.now,
-        policy_version=active.digest,
-        trace_id=request.trace_id,
-        request_id=request.request_id,
-        action=refusal.describe(request, active.policies.schema),
-        detail=lever.WORDS,
-    )
-    kept = evidence.fields(facts, active.policies.schema, refused, {})
+    reason, schema = Reason(Category.STATE_CONFLICT, Disposition.WAIT), active.policies.schema
+    locale, version = active.policies.documents.locale, active.digest
+    refused = refusal.barred(Bar.STOPPED, reason, request, schema, locale=locale, policy_version=version, as_of=tx.now)
+    kept = evidence.fields(facts, schema, refused, {})
     sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
     members: dict[str, Json] = {
         "stop": stop.id,

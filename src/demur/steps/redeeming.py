@@ -24,11 +24,11 @@ from demur.core import evidence, grant, intake, lever, resolution, review
 from demur.core.decision import decide
 from demur.core.grant import Binding, Completion, GrantState, Objection, Redemption
 from demur.core.record import Draft
-from demur.core.refusal import Reason, Refusal
+from demur.core.refusal import Reason, Refusal, wanted
 from demur.core.review import Review
 from demur.core.terms import Category, Disposition, Outcome
 from demur.errors import IntakeError, LedgerError
-from demur.steps import deciding, levers
+from demur.steps import deciding, denials, levers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -63,6 +63,8 @@ class Claim:
     name: str = ""
     actor: str = ""
     """The action's name and the actor's pseudonym, by which stops cover it (S12)."""
+    key: str = ""
+    """The key of caller, subject and session, which may be quarantined (S6.2)."""
 
 
 def examine(
@@ -95,7 +97,8 @@ def examine(
         return Claim(grant_id, {}, b"", understood)
     objection = _recheck(world, active, kept, actual, is_glass=bool(binding.break_glass))
     mark, actor = world.vault.blind("action", digest), levers.actor_of(world, actual)
-    return Claim(grant_id, actual.arguments, mark, understood, objection, actual.action, actor)
+    key = denials.key_of(world, actual)
+    return Claim(grant_id, actual.arguments, mark, understood, objection, actual.action, actor, key)
 
 
 def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
@@ -119,7 +122,7 @@ def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
         or grant.object_to_obligations(binding.obligations, claim.understands)
     )
     if objection is not None:
-        return _refuse(session, row.id, objection)
+        return _refuse(session, row.id, objection, action=claim.name)
     entry = tx.append(Draft("grant_redeemed", {"grant": row.id, "decision": row.sequence}))
     tx.put_grant(msgspec.structs.replace(row, state=GrantState.REDEEMED))
     tx.settle(row.id)
@@ -170,6 +173,8 @@ def _object_to_levers(tx: Transaction, claim: Claim, binding: Binding) -> Object
     standing = levers.current(tx)
     if standing.stop_of(claim.name, claim.actor) is not None:
         return lever.stopped()
+    if claim.key and denials.is_held(tx, claim.key):
+        return lever.quarantined()
     if binding.break_glass and not standing.is_open(binding.break_glass, tx.now):
         return lever.glass_ended()
     return None
@@ -211,12 +216,12 @@ def _use_up(tx: Transaction, binding: Binding) -> None:
             deciding.put_review(tx, row, review.execute(_reviews.decode(row.body)))
 
 
-def _refuse(session: Session, grant_id: str, objection: Objection) -> Refusal:
+def _refuse(session: Session, grant_id: str, objection: Objection, *, action: str = "") -> Refusal:
     members: dict[str, Json] = {"code": objection.code, "refusal_category": objection.category.value}
     if grant_id:
         members["grant"] = grant_id
     entry = session.tx.append(Draft("grant_refused", members))
-    reason = Reason(objection.category, objection.disposition)
+    reason, policies = Reason(objection.category, objection.disposition), session.active.policies
     return Refusal(
         reason=reason,
         shown=reason,
@@ -224,4 +229,7 @@ def _refuse(session: Session, grant_id: str, objection: Objection) -> Refusal:
         as_of=session.tx.now,
         policy_version=session.active.digest,
         detail=objection.explanation,
+        bar=objection.bar,
+        wanted=wanted(action, policies.schema) if action else "",
+        locale=policies.documents.locale,
     )

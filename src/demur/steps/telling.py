@@ -1,4 +1,4 @@
-"""What observers learn, after it is durable: one CloudEvent for each answer, ruling and change of policies.
+"""What observers learn, after it is durable: one CloudEvent for each answer, ruling, lever and change of policies.
 
 - Denials and deferrals are both `governance.refusal`; `escalation_triggered` tells them apart.
 - An event carries the operator's view. It is made only when somebody listens, and whoever listens changes no answer.
@@ -10,15 +10,27 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from demur.core.terms import Audience, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from demur.core.evidence import Answer
+    from demur.core.record import Json
     from demur.core.review import Review
     from demur.core.terms import Request
     from demur.steps.world import World
+
+
+class News(NamedTuple):
+    """What a step wrote and somebody may want to know once it is durable. It names nobody but by pseudonym."""
+
+    kind: str
+    subject: str
+    data: dict[str, Json]
+
 
 _logger = logging.getLogger("demur")
 
@@ -43,6 +55,13 @@ def tell_ruling(world: World, review: Review) -> None:
     if world.observer.is_listening:
         data: dict[str, object] = {"review_id": review.id, "status": review.state.value, "risk": review.risk}
         _notify(world, f"governance.review.{review.state.value}", review.id, data)
+
+
+def tell_news(world: World, news: Iterable[News]) -> None:
+    """What operators and the gate itself did: quarantines, stops, broken glass."""
+    if world.observer.is_listening:
+        for item in news:
+            _notify(world, item.kind, item.subject, dict(item.data))
 
 
 def tell_activation(world: World, digest: str) -> None:

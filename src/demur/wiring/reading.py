@@ -13,7 +13,7 @@ from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.recheck import altered
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.steps import levers, ruling
+from demur.steps import denials, levers, ruling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from demur.core.review import Review, ReviewState
     from demur.core.terms import Timestamp
     from demur.ports import Head, StoredRecord, Transaction, Vault
+    from demur.steps.denials import Held
     from demur.steps.ruling import ReviewRequest
 
 from demur.wiring.settings import LEDGER
@@ -76,6 +77,14 @@ class Reader:
     def levers(self) -> list[dict[str, object]]:
         """The operator's levers that are on or open, with who moved them and why."""
         return self.store.read(lambda tx: levers.describe(tx, self.vault))
+
+    def sessions(self) -> tuple[Held, ...]:
+        """The quarantined sessions, the newest last, with who they are and who quarantined them by hand."""
+        return self.store.read(lambda tx: denials.find(tx, self.vault))
+
+    def session(self, key: str) -> Held | None:
+        """One quarantined session; `None` where it is not."""
+        return self.store.read(lambda tx: denials.show(tx, self.vault, key))
 
     def review(self, review_id: str) -> ReviewRequest | None:
         """One review as a reviewer sees it."""
