@@ -8,6 +8,7 @@
     |   +-- OwnedElsewhereError another process owns the embedded store
     |   +-- OverloadedError     the queue of the store is full or its deadline passed
     +-- LedgerError             the ledger contradicts itself
+    |   +-- ForgottenError      what was sealed cannot be opened any more: its key or its values are gone
     +-- RulingError             a ruling on a review was refused (credential, deadline, conflict of interest)
     +-- ConfigurationError      a setting is wrong or missing
     +-- RefusedError            raised only by the tool wrappers, which must stop the call; carries the answer
@@ -27,6 +28,7 @@ __all__ = [
     "ConditionError",
     "ConfigurationError",
     "DemurError",
+    "ForgottenError",
     "IntakeError",
     "LedgerError",
     "OverloadedError",
@@ -113,6 +115,10 @@ class OverloadedError(StoreError):
 
 class LedgerError(DemurError):
     """The ledger contradicts itself; the message names the record and the contradiction."""
+
+
+class ForgottenError(LedgerError):
+    """What was sealed cannot be opened any more: its key was destroyed, or its values were (S5.5)."""
 
 
 class RulingError(DemurError):

@@ -16,7 +16,7 @@ from demur.core.resolution import Learned
 from demur.core.terms import Timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from demur.core.record import Draft, Entry, Sealed
@@ -186,14 +186,35 @@ class Store(Protocol):
 class Vault(Protocol):
     """Seals what could identify a person under that person's key, and blinds what must be found again (S5.4, S5.5)."""
 
-    def seal(self, person: str, digest: str, fields: Mapping[str, bytes]) -> Sealed:
-        """Encrypt `fields` under a fresh key wrapped by `person`'s key, commit to each with its own salt."""
+    def seal(
+        self, person: str, digest: str, fields: Mapping[str, bytes], others: Mapping[str, tuple[str, bytes]] = ...
+    ) -> Sealed:
+        """Encrypt `fields` under a fresh key wrapped by `person`'s key, commit to each with its own salt.
+
+        `others` are fields about other people, each with that person: theirs are locked under their own key too, so
+        that erasing either takes them.
+        """
 
     def unseal(self, sealed: Sealed) -> dict[str, bytes]:
-        """The fields again; raises `LedgerError` where they were altered or their key was destroyed."""
+        """The fields again, without those about others whose key was destroyed.
+
+        Raises `LedgerError` where they were altered, and `ForgottenError` where the person's key was destroyed.
+        """
+
+    def key_ids(self, person: str) -> tuple[str, ...]:
+        """The pseudonyms of a person's keys; makes none."""
+
+    def holds_key(self, key_id: str) -> bool:
+        """Whether what was sealed under this key can be opened."""
+
+    def destroy(self, key_ids: Collection[str]) -> bool:
+        """Destroy keys, durably, for everybody; `False` while a copy is left that a second call may reach."""
 
     def blind(self, *parts: str) -> bytes:
-        """A keyed digest of the parts: equal for equal parts, meaningless without the key."""
+        """A keyed digest of the parts: equal for equal parts, meaningless without the key of the log."""
+
+    def blind_for(self, person: str, *parts: str) -> bytes:
+        """The same by the person's own key: meaningless for everybody, for ever, once the person was erased."""
 
     def close(self) -> None:
         """Let go of the keys."""

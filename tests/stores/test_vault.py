@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from demur.adapters import sealing, subject_keys
 from demur.adapters.keys import KeyVault, framed
+from demur.adapters.wrapping import MasterKey
 from demur.core.ledger import merkle
 from demur.core.record import Draft, Sealed, leaf
 from demur.core.terms import Timestamp
@@ -326,7 +327,7 @@ def test_few_keys_are_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_in_a_fork_no_key_is_made(tmp_path: Path) -> None:
-    keys = subject_keys.SubjectKeys(tmp_path / "keys.db", "demo", bytes(32))
+    keys = subject_keys.SubjectKeys(tmp_path / "keys.db", "demo", MasterKey(bytes(32)))
     keys._pid -= 1
     with pytest.raises(StoreError, match="its fork"):
         keys.of(b"alice")

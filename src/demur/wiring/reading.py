@@ -16,13 +16,14 @@ from demur.errors import ConfigurationError, LedgerError, StoreError
 from demur.steps import denials, levers, ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from demur.adapters.sealing import Disclosure
     from demur.core.policy.document import Documents
     from demur.core.record import Sealed
     from demur.core.review import Review, ReviewState
     from demur.core.terms import Timestamp
-    from demur.ports import Head, StoredRecord, Transaction, Vault
+    from demur.ports import Head, StoredRecord, Transaction
     from demur.steps.denials import Held
     from demur.steps.ruling import ReviewRequest
 
@@ -34,7 +35,7 @@ class Reader:
     """A home opened for reading only, also while a gate runs on it."""
 
     store: SqliteReader
-    vault: Vault
+    vault: KeyVault
     log: str
     _policies: dict[str, PolicySet | None] = field(default_factory=dict)
     """Policies read before: a ledger names the same ones again and again."""
@@ -54,6 +55,16 @@ class Reader:
     def find_sealed(self, sequence: int) -> Sealed | None:
         """The sealed values of a record."""
         return self.store.read(lambda tx: tx.find_sealed(sequence))
+
+    def disclose(self, sequence: int, names: Collection[str]) -> tuple[Disclosure, ...]:
+        """Single sealed fields of one record, each with its proof (`sealing.check_disclosed` checks them).
+
+        Raises `LedgerError` where the record sealed nothing of that name, `ForgottenError` where it was erased.
+        """
+        sealed = self.find_sealed(sequence)
+        if sealed is None:
+            raise LedgerError(f"record {sequence} has no sealed values")
+        return self.vault.disclose(sealed, names)
 
     def find_policies(self, digest: str) -> PolicySet | None:
         """The policies with this digest, as they were kept; raises `LedgerError` where they were altered."""
