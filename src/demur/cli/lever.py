@@ -41,7 +41,7 @@ def kill(
     if everything == bool(actions or actor):
         message = "expected either `--all` or what to stop, found " + ("both" if everything else "neither")
         raise ConfigurationError(message, hint="give `--action`, `--actor`, both, or `--all` alone")
-    whom = _entity(actor) if actor else None
+    whom = read_entity(actor) if actor else None
     secret = read_credential(credential_file)
     with wiring.open_desk(home).gate as gate:
         stop = gate.kill(actions=actions or (), actor=whom, credential=secret, reason=reason)
@@ -96,7 +96,7 @@ def break_glass(
     """Let one subject do for a while what the policies deny. Each use is recorded and reviewed afterwards."""
     from demur import wiring
 
-    whom, secret = _entity(subject), read_credential(credential_file)
+    whom, secret = read_entity(subject), read_credential(credential_file)
     with wiring.open_desk(home).gate as gate:
         opening = gate.break_glass(
             subject=whom, actions=actions, seconds=minutes * 60, credential=secret, reason=reason
@@ -140,7 +140,8 @@ def revoke(
     _show({"revoked": grant}, as_json=as_json)
 
 
-def _entity(text: str) -> dict[str, str]:
+def read_entity(text: str) -> dict[str, str]:
+    """An entity written as `user:ann`; raises `ConfigurationError` where it is not."""
     kind, _, name = text.partition(":")
     if not (kind and name):
         raise ConfigurationError(f"expected a type and an id such as `user:ann`, found `{text[:80]}`")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
-from demur.cli import decide, demo, init, ledger, lever, policy, review, reviewer, schema, terminal
+from demur.cli import decide, demo, init, ledger, lever, policy, review, reviewer, schema, session, terminal
 from demur.cli.exits import EPILOG, of_error
 from demur.errors import DemurError
 
@@ -68,6 +68,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")
 app.add_typer(lever.app, name="lever")
 app.add_typer(lever.grants, name="grant")
+app.add_typer(session.app, name="session")
 app.command("init")(init.init)
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)
