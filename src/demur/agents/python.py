@@ -28,9 +28,10 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeAlias, TypeVar, Union, cast
 
+from demur.carried import CURRENT, Carried
 from demur.core.grant import Completion, Grant, Redemption
 from demur.core.intake import Caller
 from demur.core.refusal import Refusal
@@ -71,6 +72,8 @@ class Permitted:
     arguments: dict[str, Value]
     constraints: dict[str, object]
     obligations: tuple[Obligation, ...]
+    mark_key: str = field(default="", repr=False)
+    """For a meter beside the resource, where another process runs it (`demur.meter.Carried`)."""
 
 
 def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
@@ -173,6 +176,7 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
         self._carry_out = _plain(carry_out or {})
         self._understands = (*understands, *self._carry_out)
         self._grant_id = ""
+        self._outer: Carried | None = None
         self.actual: Callable[[Grant], Mapping[str, object]] = lambda grant: grant.arguments
         """What will be carried out on a grant; redeeming refuses anything but what was granted."""
 
@@ -180,12 +184,14 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
         grant = _granted(self._gate.decide(self._request, caller=self._caller))
         permitted = self._permitted(grant, self._redeem(grant))
         self._oblige(permitted)
+        self._carry(permitted)
         return permitted
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del kind, trace
+        CURRENT.set(self._outer)
         self._complete(_ending(error))
 
     async def __aenter__(self) -> Permitted:
@@ -205,12 +211,14 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
             except asyncio.CancelledError:
                 obliging.add_done_callback(self._abandon)
                 raise
+        self._carry(permitted)
         return permitted
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del kind, trace
+        CURRENT.set(self._outer)
         completing = asyncio.get_running_loop().run_in_executor(None, self._complete, _ending(error))
         await asyncio.shield(completing)
 
@@ -222,7 +230,12 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
         if isinstance(redeemed, Refusal):
             raise RefusedError(redeemed.explain(), redeemed)
         self._grant_id = redeemed.grant_id
-        return Permitted(redeemed.grant_id, grant.arguments, grant.constraints, grant.obligations)
+        return Permitted(redeemed.grant_id, grant.arguments, grant.constraints, grant.obligations, redeemed.mark_key)
+
+    def _carry(self, permitted: Permitted) -> None:
+        """From here to the end of the body, meters in this thread or task learn which grant it stands on."""
+        self._outer = CURRENT.get()
+        CURRENT.set(Carried(permitted.grant_id, permitted.mark_key))
 
     def _oblige(self, permitted: Permitted) -> None:
         """Carry out the obligations handed over as callables; where one fails, so has the action."""

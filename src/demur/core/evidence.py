@@ -108,6 +108,7 @@ def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, peopl
         "triggering_policy": token(decision.trigger) if decision.trigger else "",
         "refusal_category": decision.category.value if decision.category else "",
         "grant": answer.id if isinstance(answer, Grant) else "",
+        "grant_expires_at": str(answer.expires_at) if isinstance(answer, Grant) else "",
         "review": answer.review_id if isinstance(answer, Deferral) else "",
     }
     return members | {name: text for name, text in optional.items() if text}

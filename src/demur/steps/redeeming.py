@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core import evidence, grant, intake, lever, resolution, review
+from demur.core import evidence, grant, intake, lever, meter, resolution, review
 from demur.core.decision import decide
 from demur.core.grant import Binding, Completion, GrantState, Objection, Redemption
 from demur.core.record import Draft
 from demur.core.refusal import Reason, Refusal, wanted
 from demur.core.review import Review
-from demur.core.terms import Category, Disposition, Outcome
+from demur.core.terms import Category, Disposition, Outcome, to_json
 from demur.errors import IntakeError, LedgerError
 from demur.steps import deciding, denials, levers
 
@@ -59,6 +60,8 @@ class Claim:
     arguments: dict[str, Value]
     action: bytes
     understands: frozenset[str]
+    said: dict[str, object]
+    """The arguments as the executor said them, which a meter sees too."""
     objection: Objection | None = None
     name: str = ""
     actor: str = ""
@@ -75,7 +78,7 @@ def examine(
     row, sealed = world.store.read(lambda tx: _find(tx, grant_id))
     understood = frozenset(understands)
     if row is None or sealed is None or not _proves(row, token):
-        return Claim("", {}, b"", understood, grant.unknown_grant())
+        return Claim("", {}, b"", understood, {}, grant.unknown_grant())
     binding = _bindings.decode(row.body)
     objection = grant.object_to(
         GrantState(row.state),
@@ -86,7 +89,7 @@ def examine(
         policy=active.digest,
     )
     if objection is not None:
-        return Claim(grant_id, {}, b"", understood, objection)
+        return Claim(grant_id, {}, b"", understood, {}, objection)
     try:
         kept = evidence.restore(world.vault.unseal(sealed), active.policies.schema)
         actual = msgspec.structs.replace(
@@ -94,11 +97,12 @@ def examine(
         )
         digest = intake.digest(actual, active.policies.schema)
     except (IntakeError, LedgerError):
-        return Claim(grant_id, {}, b"", understood)
+        return Claim(grant_id, {}, b"", understood, {})
     objection = _recheck(world, active, kept, actual, is_glass=bool(binding.break_glass))
     mark, actor = world.vault.blind("action", digest), levers.actor_of(world, actual)
     key = denials.key_of(world, actual)
-    return Claim(grant_id, actual.arguments, mark, understood, objection, actual.action, actor, key)
+    said = {name: to_json(value) for name, value in arguments.items()}
+    return Claim(grant_id, actual.arguments, mark, understood, said, objection, actual.action, actor, key)
 
 
 def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
@@ -123,11 +127,19 @@ def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
     )
     if objection is not None:
         return _refuse(session, row.id, objection, action=claim.name)
-    entry = tx.append(Draft("grant_redeemed", {"grant": row.id, "decision": row.sequence}))
+    key = secrets.token_hex(meter.MARK_BYTES)
+    members: dict[str, Json] = {
+        "grant": row.id,
+        "decision": row.sequence,
+        "policy_version": session.active.digest,
+        "mark": meter.mark(key, claim.name, claim.said),
+    }
+    entry = tx.append(Draft("grant_redeemed", members))
     tx.put_grant(msgspec.structs.replace(row, state=GrantState.REDEEMED))
     tx.settle(row.id)
     _use_up(tx, binding)
-    return Redemption(grant_id=row.id, audit_id=f"{tx.log}/{entry.sequence}", arguments=claim.arguments)
+    audit_id = f"{tx.log}/{entry.sequence}"
+    return Redemption(grant_id=row.id, audit_id=audit_id, arguments=claim.arguments, mark_key=key)
 
 
 def complete(session: Session, grant_id: str, how: Completion) -> Refusal | None:
