@@ -9,6 +9,7 @@
     |   +-- OverloadedError     the queue of the store is full or its deadline passed
     +-- LedgerError             the ledger contradicts itself
     |   +-- ForgottenError      what was sealed cannot be opened any more: its key or its values are gone
+    +-- AccessError             whoever asks may not do this, or not here
     +-- RulingError             a ruling on a review was refused (credential, deadline, conflict of interest)
     +-- ConfigurationError      a setting is wrong or missing
     +-- RefusedError            raised only by the tool wrappers, which must stop the call; carries the answer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AccessError",
     "ConditionError",
     "ConfigurationError",
     "DemurError",
@@ -119,6 +121,10 @@ class LedgerError(DemurError):
 
 class ForgottenError(LedgerError):
     """What was sealed cannot be opened any more: its key was destroyed, or its values were (S5.5)."""
+
+
+class AccessError(DemurError):
+    """Whoever asks may not do this, or not in this tenant."""
 
 
 class RulingError(DemurError):
