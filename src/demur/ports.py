@@ -23,19 +23,25 @@ if TYPE_CHECKING:
     from demur.core.terms import Request, State
 
 __all__ = [
+    "AnchorState",
+    "CheckpointRow",
+    "Checkpoints",
     "Clock",
     "FactSource",
     "GrantRow",
     "Head",
     "Learned",
+    "LedgerState",
     "Observer",
     "RequestRow",
     "ReviewRow",
+    "Signer",
     "Sources",
     "SpendRow",
     "Store",
     "StoredRecord",
     "Transaction",
+    "Tree",
     "Usage",
     "Vault",
     "Zones",
@@ -107,6 +113,21 @@ class Head(msgspec.Struct, frozen=True):
     record_hash: bytes
 
 
+class Tree(msgspec.Struct, frozen=True):
+    """The ledger as a tree: its size and the RFC 6962 root over all records (SHA-256 of nothing when empty)."""
+
+    size: int
+    root: bytes
+
+
+class CheckpointRow(msgspec.Struct, frozen=True):
+    """A signed checkpoint as stored: `note` is the C2SP signed note that says size and root."""
+
+    size: int
+    root: bytes
+    note: bytes
+
+
 class Transaction(Protocol):
     """What one work may read and write. Earlier works of the same group are visible. `now` never runs backwards."""
 
@@ -118,6 +139,23 @@ class Transaction(Protocol):
     def head(self) -> Head: ...
     def append(self, draft: Draft) -> Entry:
         """Add a record: the next sequence number, the hash of the one before, this transaction's time."""
+
+    def tree(self) -> Tree:
+        """Size and root of the tree over the records, those that this transaction appended with them."""
+
+    def find_tile(self, level: int, number: int, width: int = 256) -> bytes | None:
+        """The first `width` hashes of a tile (C2SP tlog-tiles), where the tree has as many."""
+
+    def find_checkpoint(self, size: int | None = None) -> CheckpointRow | None:
+        """The signed checkpoint for this size; for None the one of the largest tree."""
+
+    def list_checkpoints(self, first_size: int = 0, *, limit: int) -> tuple[CheckpointRow, ...]:
+        """Signed checkpoints of trees of `first_size` or more records, the smallest first."""
+
+    def put_checkpoint(self, row: CheckpointRow) -> None:
+        """Keep a signed checkpoint, or more signatures on the one that is kept; raises `StoreError` for another root
+        or text of the same size, a signature left out, and a size that the tree does not have (S5.6).
+        """
 
     def find_request(self, key: bytes) -> RequestRow | None: ...
     def put_request(self, row: RequestRow) -> None:
@@ -218,6 +256,78 @@ class Vault(Protocol):
 
     def close(self) -> None:
         """Let go of the keys."""
+
+
+class Signer(Protocol):
+    """Holds the secret half of an Ed25519 key: a file, or a key management service."""
+
+    @property
+    def name(self) -> str:
+        """The origin of the log whose checkpoints it signs."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of RFC 8032."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64 bytes of the signature over this message; may be slow, and may raise whatever it likes."""
+
+
+class AnchorState(msgspec.Struct, frozen=True):
+    """One place outside that holds our checkpoints: the largest size it is known to have, and what failed last."""
+
+    name: str
+    size: int
+    error: str = ""
+
+
+class LedgerState(msgspec.Struct, frozen=True):
+    """How far the ledger is signed, and how far others hold it. Sizes count records; "" is no error."""
+
+    size: int
+    checkpoint: str = ""
+    """The newest signed checkpoint, a C2SP signed note; "" before the first."""
+    checkpoint_size: int = 0
+    checkpoint_age_seconds: float | None = None
+    """How long ago it was signed; None before the first."""
+    signing_error: str = ""
+    anchored_size: int = 0
+    """The largest size that an anchor outside holds: what lies beyond could still be cut off unseen."""
+    anchors: tuple[AnchorState, ...] = ()
+
+    @property
+    def unsigned(self) -> int:
+        """Records beyond the newest checkpoint."""
+        return self.size - self.checkpoint_size
+
+    @property
+    def unanchored(self) -> int:
+        """Records that nobody outside holds."""
+        return self.size - self.anchored_size
+
+
+class Checkpoints(Protocol):
+    """Signs the state of the ledger from time to time, beside the answers: whatever fails here changes none."""
+
+    @property
+    def newest(self) -> str:
+        """The newest signed checkpoint, "" before the first; never blocks."""
+
+    def nudge(self) -> None:
+        """Something was committed; never blocks."""
+
+    def state(self) -> LedgerState:
+        """How far the ledger is signed and anchored; raises `StoreError`."""
+
+    def rotate(self, operator: str, sealed: Sealed, *, overlap: int) -> str:
+        """Hand over to another key, by an operator's act; returns its text for those who verify.
+
+        Raises `LedgerError` where a handover is still going on, `ConfigurationError` where there is no other key, and
+        `StoreError`.
+        """
+
+    def close(self) -> None:
+        """Sign what is not signed yet, and stop."""
 
 
 class FactSource(Protocol):

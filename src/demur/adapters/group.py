@@ -11,20 +11,25 @@ A `Group` is the `Transaction` of ports.py. It belongs to one thread and dies wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from demur.adapters import growth
+from demur.adapters.committed import ENDED, check_checkpoint
 from demur.adapters.counters import NEVER, Counters, Key
+from demur.adapters.growth import Growth
+from demur.adapters.writes import Appended, Writes, by_age, by_urgency
 from demur.core import record
-from demur.core.ledger import merkle
-from demur.core.record import Draft, Entry, Sealed
+from demur.core.ledger import merkle, tile
+from demur.core.record import Draft, Entry, Sealed, WriterStamp
 from demur.core.terms import MAX_INT, Timestamp
 from demur.errors import StoreError
-from demur.ports import GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
+from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Tree, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from demur.adapters.committed import Committed
+    from demur.core.ledger.tile import Frontier
 
 EMPTY = Head(0, bytes(32))
 """The head of a ledger without records."""
@@ -40,97 +45,14 @@ V = TypeVar("V")
 _NONE = object()
 
 
-class Committed(Protocol):
-    """What a store holds durably. Times are within what both databases can hold; rows come in the order named."""
-
-    def head(self) -> Head: ...
-    def find_request(self, key: bytes) -> RequestRow | None: ...
-    def usage(self, counter: str, key: bytes, since: Timestamp, now: Timestamp) -> Usage: ...
-    def spent(self, counter: str, key: bytes, since: Timestamp, now: Timestamp) -> Iterable[SpendRow]:
-        """The rows that `usage` sums, in any order."""
-
-    def find_grant(self, grant_id: str) -> GrantRow | None: ...
-    def find_review(self, review_id: str) -> ReviewRow | None: ...
-    def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
-        """By sequence, then id."""
-
-    def list_reviews(self, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        """By deadline, sequence, id."""
-
-    def find_sealed(self, sequence: int) -> Sealed | None: ...
-    def find_record(self, sequence: int) -> StoredRecord | None: ...
-    def find_meta(self, name: str) -> bytes | None: ...
-    def find_blob(self, digest: str) -> bytes | None: ...
-
-
-class _Ended:
-    """Stands for the committed rows once the group ended: a transaction that was kept can read nothing stale."""
-
-    def __getattr__(self, name: str) -> object:
-        raise StoreError("expected a transaction in use, found one that has ended")
-
-
-_ENDED = _Ended()
-
-
-class Appended(msgspec.Struct, frozen=True):
-    """A record that waits for the flush."""
-
-    sequence: int
-    leaf: bytes
-    record_hash: bytes
-    sealed: Sealed | None
-
-    def stored(self) -> StoredRecord:
-        return StoredRecord(self.sequence, self.leaf, self.record_hash)
-
-
-def by_age(row: ReviewRow) -> tuple[int, str]:
-    """Sorts reviews oldest first."""
-    return row.sequence, row.id
-
-
-def by_urgency(row: ReviewRow) -> tuple[int, int, str]:
-    """Sorts reviews by deadline."""
-    return row.deadline.nanos, row.sequence, row.id
-
-
-class Writes:
-    """What a group wrote, by table. Flushed in this order: released, settled, then everything else."""
-
-    __slots__ = ("blobs", "grants", "meta", "records", "released", "requests", "reviews", "settled", "spends")
-
-    def __init__(self) -> None:
-        self.records: list[Appended] = []
-        self.requests: dict[bytes, RequestRow] = {}
-        self.grants: dict[str, GrantRow] = {}
-        self.reviews: dict[str, ReviewRow] = {}
-        self.spends: dict[Key, dict[tuple[int, str], SpendRow]] = {}
-        self.settled: dict[str, Timestamp] = {}
-        self.released: dict[str, None] = {}
-        self.meta: dict[str, bytes] = {}
-        self.blobs: dict[str, bytes] = {}
-
-    def is_empty(self) -> bool:
-        return not (
-            self.records
-            or self.requests
-            or self.grants
-            or self.reviews
-            or self.settled
-            or self.released
-            or self.meta
-            or self.blobs
-            or any(self.spends.values())
-        )
-
-
 class Group:
     """The transaction that every work of one group is given, one after the other."""
 
     __slots__ = (
         "_committed",
         "_counters",
+        "_frontier",
+        "_growth",
         "_head",
         "_head_before",
         "_is_open",
@@ -139,13 +61,26 @@ class Group:
         "_now",
         "_records_before",
         "_spends_by_grant",
+        "_stamp_before",
         "_touched",
         "_undo",
+        "stamp",
         "writes",
     )
 
-    def __init__(self, committed: Committed, *, log: str, head: Head | None, counters: Counters | None) -> None:
-        """`counters` None makes it read-only; `head` None reads it when it is asked for."""
+    def __init__(
+        self,
+        committed: Committed,
+        *,
+        log: str,
+        head: Head | None = None,
+        counters: Counters | None = None,
+        frontier: Frontier | None = None,
+        stamp: WriterStamp | None = None,
+    ) -> None:
+        """`counters` None makes it read-only; `head` and `frontier` (the edge of the tree at that head) are read
+        when they are asked for where they are None. `stamp` is that of the next record.
+        """
         self.writes = Writes()
         self._committed = committed
         self._counters = counters
@@ -159,6 +94,10 @@ class Group:
         self._touched: list[Key] = []
         self._head_before = head
         self._records_before = 0
+        self._frontier = frontier
+        self._growth: Growth | None = None
+        self.stamp = stamp
+        self._stamp_before = stamp
 
     # What the writer does with it.
 
@@ -166,6 +105,7 @@ class Group:
         """The next work starts, at this instant."""
         self._now = now
         self._head_before = self._head
+        self._stamp_before = self.stamp
         self._records_before = len(self.writes.records)
         self._undo.clear()
         self._touched.clear()
@@ -178,17 +118,26 @@ class Group:
             else:
                 table[key] = before
         self._undo.clear()
+        if self._growth is not None and len(self.writes.records) > self._records_before:
+            self._growth.reset()
         del self.writes.records[self._records_before :]
         self._head = self._head_before
+        self.stamp = self._stamp_before
         for key in self._touched:
             self._windows().forget(key)
         self._touched.clear()
+
+    def finish(self) -> Frontier:
+        """Put the tiles that the records filled among the writes; returns the edge of the tree after the group."""
+        frontier = self._grown()
+        self.writes.tiles = self._grow().tiles()
+        return frontier
 
     def close(self) -> None:
         """The group ended: whoever kept the transaction can write no more."""
         self._is_open = False
         self._meta_read.clear()
-        self._committed = cast("Committed", _ENDED)
+        self._committed = ENDED
 
     # Transaction: the ledger.
 
@@ -209,12 +158,20 @@ class Group:
     def append(self, draft: Draft) -> Entry:
         self._check_open()
         head = self.head
+        stamp = self.stamp
         leaf = record.leaf(
-            draft, log=self._log, sequence=head.size, previous_hash=head.record_hash, timestamp=self._now
+            draft,
+            log=self._log,
+            sequence=head.size,
+            previous_hash=head.record_hash,
+            timestamp=self._now,
+            writer=stamp,
         )
         record_hash = merkle.leaf_hash(leaf)
         self.writes.records.append(Appended(head.size, leaf, record_hash, draft.sealed))
         self._head = Head(head.size + 1, record_hash)
+        if stamp is not None:
+            self.stamp = WriterStamp(stamp.id, stamp.epoch, stamp.n + 1)
         return Entry(head.size, record_hash, self._now)
 
     def find_record(self, sequence: int) -> StoredRecord | None:
@@ -224,6 +181,38 @@ class Group:
     def find_sealed(self, sequence: int) -> Sealed | None:
         appended = self._appended(sequence)
         return appended.sealed if appended else self._committed.find_sealed(_key_number(sequence))
+
+    # Transaction: the tree.
+
+    def tree(self) -> Tree:
+        size = self.head.size
+        if self._is_open:
+            return Tree(size, self._grown().root())
+        return Tree(size, tile.root(size, self._read_tile))
+
+    def find_tile(self, level: int, number: int, width: int = tile.WIDTH) -> bytes | None:
+        if number < 0 or not 0 < width <= tile.width(level, number, self.head.size):
+            return None
+        return self._read_tile(level, number, width)
+
+    def find_checkpoint(self, size: int | None = None) -> CheckpointRow | None:
+        written = self.writes.checkpoints
+        found = self._committed.find_checkpoint(None if size is None else _key_number(size))
+        if size is not None:
+            return written.get(size, found)
+        return max([*written.values(), *([found] if found else [])], key=lambda row: row.size, default=None)
+
+    def list_checkpoints(self, first_size: int = 0, *, limit: int) -> tuple[CheckpointRow, ...]:
+        wanted = max(0, min(limit, MAX_INT))
+        stored = self._committed.list_checkpoints(min(max(first_size, 0), MAX_INT), wanted)
+        rows = {row.size: row for row in stored}
+        rows |= {size: row for size, row in self.writes.checkpoints.items() if size >= first_size}
+        return tuple(rows[size] for size in sorted(rows))[:wanted]
+
+    def put_checkpoint(self, row: CheckpointRow) -> None:
+        self._check_open()
+        check_checkpoint(row, self.find_checkpoint(row.size), self.head.size)
+        self._put(self.writes.checkpoints, row.size, row)
 
     # Transaction: rows.
 
@@ -348,6 +337,24 @@ class Group:
             else:
                 rows.append(row)
         return rows
+
+    def _grow(self) -> Growth:
+        if self._growth is None:
+            size = self.writes.records[0].sequence if self.writes.records else self.head.size
+            self._growth = Growth(self._frontier or growth.load(self._committed, size))
+        return self._growth
+
+    def _grown(self) -> Frontier:
+        return self._grow().grow([appended.record_hash for appended in self.writes.records])
+
+    def _read_tile(self, level: int, number: int, width: int) -> bytes:
+        found = None
+        if self.writes.records:
+            self._grown()
+            found = self._grow().find_tile(level, number)
+        if found is not None:
+            return found[: width * tile.HASH_BYTES]
+        return growth.read_stored(self._committed, level, number, width)
 
     def _appended(self, sequence: int) -> Appended | None:
         records = self.writes.records

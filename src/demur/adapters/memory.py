@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from demur.adapters import stamping
 from demur.adapters.clock import SystemClock
 from demur.adapters.counters import NEVER, Counters
-from demur.adapters.group import EARLIEST, EMPTY, Group, by_age, by_urgency
+from demur.adapters.group import EARLIEST, EMPTY, Group
 from demur.adapters.writer import MAX_GROUP, MAX_QUEUED, Writer
+from demur.adapters.writes import by_age, by_urgency
 from demur.core import record
+from demur.core.ledger.tile import Frontier
 from demur.core.terms import Timestamp
 from demur.ports import Head, SpendRow, StoredRecord, Usage
 
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from demur.adapters.group import Writes
-    from demur.core.record import Sealed
-    from demur.ports import Clock, GrantRow, RequestRow, ReviewRow, Transaction
+    from demur.adapters.growth import TileKey
+    from demur.adapters.writes import Writes
+    from demur.core.record import Sealed, WriterStamp
+    from demur.ports import CheckpointRow, Clock, GrantRow, RequestRow, ReviewRow, Transaction
 
 T = TypeVar("T")
 
@@ -62,7 +66,7 @@ class MemoryStore:
     def read(self, query: Callable[[Transaction], T]) -> T:
         self._writer.check_usable()
         with self._backend.lock:
-            group = Group(self._tables, log=self.log, head=None, counters=None)
+            group = Group(self._tables, log=self.log)
             group.begin(self._writer.now())
             try:
                 return query(group)
@@ -86,13 +90,26 @@ class _Backend:
         self._log = log
         self._tables = tables
         self._counters = Counters()
+        self._frontier = Frontier()
+        stamp = stamping.begin(tables.find_meta)
+        tables.put_meta(stamping.kept(stamp))
+        self._stamp: WriterStamp | None = stamp
 
     def begin(self) -> Group:
-        return Group(self._tables, log=self._log, head=self._tables.head(), counters=self._counters)
+        return Group(
+            self._tables,
+            log=self._log,
+            head=self._tables.head(),
+            counters=self._counters,
+            frontier=self._frontier,
+            stamp=self._stamp,
+        )
 
     def commit(self, group: Group) -> None:
+        frontier = group.finish()
         with self.lock:
             self._tables.apply(group.writes)
+        self._frontier, self._stamp = frontier, group.stamp
 
     def abandon(self) -> None:
         self._counters.clear()
@@ -106,6 +123,8 @@ class _Tables:
 
     def __init__(self) -> None:
         self.records: list[StoredRecord] = []
+        self._tiles: dict[TileKey, bytes] = {}
+        self._checkpoints: dict[int, CheckpointRow] = {}
         self._sealed: dict[int, Sealed] = {}
         self._requests: dict[bytes, RequestRow] = {}
         self._grants: dict[str, GrantRow] = {}
@@ -116,6 +135,19 @@ class _Tables:
 
     def head(self) -> Head:
         return Head(len(self.records), self.records[-1].record_hash) if self.records else EMPTY
+
+    def find_tile(self, level: int, number: int) -> bytes | None:
+        return self._tiles.get((level, number))
+
+    def record_hashes(self, first: int, last: int) -> bytes:
+        return b"".join(stored.record_hash for stored in self.records[first:last])
+
+    def find_checkpoint(self, size: int | None) -> CheckpointRow | None:
+        return self._checkpoints.get(max(self._checkpoints, default=0) if size is None else size)
+
+    def list_checkpoints(self, first_size: int, limit: int) -> tuple[CheckpointRow, ...]:
+        sizes = sorted(size for size in self._checkpoints if size >= first_size)
+        return tuple(self._checkpoints[size] for size in sizes[:limit])
 
     def find_request(self, key: bytes) -> RequestRow | None:
         return self._requests.get(key)
@@ -152,12 +184,18 @@ class _Tables:
     def find_blob(self, digest: str) -> bytes | None:
         return self._blobs.get(digest)
 
+    def put_meta(self, values: dict[str, bytes]) -> None:
+        """Keep the store's own values."""
+        self._meta.update(values)
+
     def apply(self, writes: Writes) -> None:
         """Take over what a group wrote."""
         for appended in writes.records:
             self.records.append(appended.stored())
             if appended.sealed is not None:
                 self._sealed[appended.sequence] = appended.sealed
+        self._tiles.update(writes.tiles)
+        self._checkpoints.update(writes.checkpoints)
         self._requests.update(writes.requests)
         self._grants.update(writes.grants)
         self._reviews.update(writes.reviews)

@@ -53,7 +53,7 @@ class SqliteStore:
         """Open the file, made where there is none.
 
         Raises `OwnedElsewhereError` where another process (or this one) has it open, `StoreError` where it cannot be
-        opened, `LedgerError` where `log` is no token or the last record cannot be read.
+        opened, `LedgerError` where `log` is no token, or the last record or the edge of the tree cannot be read.
         """
         self.log = record.check_log(log)
         # Two names of one file must be one lease.
@@ -123,7 +123,7 @@ class _Readers:
     def read(self, query: Callable[[Transaction], T], now: Timestamp) -> T:
         with self._snapshot() as connection:
             rows = Rows(connection, self._log)
-            group = Group(rows, log=self._log, head=None, counters=None)
+            group = Group(rows, log=self._log)
             group.begin(now)
             try:
                 result = query(group)

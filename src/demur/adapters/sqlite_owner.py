@@ -20,13 +20,14 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from demur.adapters import sqlite_file, sqlite_rows
+from demur.adapters import growth, sqlite_file, sqlite_rows, stamping
 from demur.adapters.counters import Counters
 from demur.adapters.group import EARLIEST, EMPTY, Group
 from demur.adapters.lease import Lease
 from demur.adapters.sqlite_file import Watch, translated
 from demur.adapters.sqlite_rows import Rows
 from demur.core.ledger import chain, merkle
+from demur.core.ledger.tile import Frontier
 from demur.core.terms import parse_timestamp
 from demur.errors import LedgerError, StoreError
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demur.adapters.sqlite_file import Connect
+    from demur.core.record import WriterStamp
     from demur.core.terms import Timestamp
     from demur.ports import Head, StoredRecord
 
@@ -46,7 +48,9 @@ class SqliteOwner:
     """`writer.Backend` over the file `path`."""
 
     def __init__(self, path: Path, log: str, connect: Connect) -> None:
-        """Raises `OwnedElsewhereError`, `StoreError`, or `LedgerError` where the last record is damaged."""
+        """Raises `OwnedElsewhereError`, `StoreError`, or `LedgerError` where the last record or the edge of the tree
+        is damaged.
+        """
         self._path = path
         self._log = log
         self._connect = connect
@@ -56,6 +60,8 @@ class SqliteOwner:
         self._file = Watch(path)
         self._counters = Counters()
         self._head = EMPTY
+        self._frontier = Frontier()
+        self._stamp: WriterStamp | None = None
         self._lost: StoreError | None = None
         self._run = os.urandom(8).hex()
         self._groups = 0
@@ -82,7 +88,14 @@ class SqliteOwner:
         except StoreError:
             self.abandon()
             raise
-        return Group(self._rows, log=self._log, head=self._head, counters=self._counters)
+        return Group(
+            self._rows,
+            log=self._log,
+            head=self._head,
+            counters=self._counters,
+            frontier=self._frontier,
+            stamp=self._stamp,
+        )
 
     def commit(self, group: Group) -> None:
         """As `writer.Backend.commit`."""
@@ -95,6 +108,7 @@ class SqliteOwner:
         self._groups += 1
         mark = f"{self._run}-{self._groups}".encode()
         try:
+            frontier = group.finish()
             if not group.writes.is_empty():
                 sqlite_rows.write(connection, self._log, group.writes)
                 sqlite_rows.put_meta(connection, self._log, _MARK, mark)
@@ -106,7 +120,7 @@ class SqliteOwner:
         except sqlite3.Error as error:
             if not self._is_durable(mark, group.head):
                 raise StoreError(f"could not commit to the store `{self._path}`: {error}") from error
-        self._head = group.head
+        self._head, self._frontier, self._stamp = group.head, frontier, group.stamp
 
     def abandon(self) -> None:
         """Close the connection, which undoes what was not committed; the next group opens another."""
@@ -130,7 +144,7 @@ class SqliteOwner:
             self._lease.release()
 
     def _reopen(self, *, may_migrate: bool = False) -> sqlite3.Connection:
-        """Connect and read the head back from disk; raises `StoreError`."""
+        """Connect and read head, edge of the tree and stamp back from disk; raises `StoreError` and `LedgerError`."""
         self._file.check()
         connection = sqlite_file.open_owner(self._path, self._connect)
         try:
@@ -139,10 +153,13 @@ class SqliteOwner:
             rows = Rows(connection, self._log)
             head = rows.head()
             self._check_past(rows, head)
+            frontier = growth.load(rows, head.size)
+            if self._stamp is not None:
+                self._stamp = stamping.resume(self._stamp, rows.find_record(head.size - 1))
         except BaseException:
             connection.close()
             raise
-        self._connection, self._rows, self._head = connection, rows, head
+        self._connection, self._rows, self._head, self._frontier = connection, rows, head, frontier
         self._wal = Watch(sqlite_file.log_of(self._path))
         self._wal.check()
         return connection
@@ -190,14 +207,18 @@ class SqliteOwner:
             return False
 
     def _start(self) -> tuple[bool, Timestamp]:
-        """Whether the store was closed in order, and the time of its last record."""
+        """Whether the store was closed in order, and the time of its last record; an epoch of the writer begins."""
         connection = self._connection
         assert connection is not None
         state = self._rows.find_meta(_STATE)
         last = self._rows.find_record(self._head.size - 1)
         last_time = _time_of(last) if last else EARLIEST
+        self._stamp = stamping.begin(self._rows.find_meta)
         with translated("write", self._path):
-            sqlite_rows.put_meta(connection, self._log, _STATE, _OPEN)
+            connection.execute("BEGIN IMMEDIATE")
+            for name, value in {_STATE: _OPEN, **stamping.kept(self._stamp)}.items():
+                sqlite_rows.put_meta(connection, self._log, name, value)
+            connection.execute("COMMIT")
         return state in {None, _CLOSED}, last_time
 
 

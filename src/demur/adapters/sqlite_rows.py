@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from demur.adapters.group import EMPTY, Writes
+from demur.adapters.group import EMPTY
 from demur.core.record import Sealed
 from demur.core.terms import Timestamp
 from demur.errors import StoreError
-from demur.ports import GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
+from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from demur.adapters.writes import Writes
+
 # The cast matters: a value that was altered by hand may have become text, and must be seen as the bytes it is.
 _RECORD = "sequence, CAST(leaf AS BLOB), CAST(record_hash AS BLOB)"
+_CHECKPOINT = "size, CAST(root AS BLOB), CAST(note AS BLOB)"
 _REVIEW = "id, sequence, match, state, deadline, body"
 _SPENT = "FROM spends WHERE log = ? AND counter = ? AND key = ? AND at >= ? AND expires_at > ?"
 # An integer sum overflows above 2^63 and then fails the query; the halves cannot before 2^31 rows.
@@ -37,7 +40,7 @@ class _Commitments(msgspec.Struct):
 
 
 class Rows:
-    """`group.Committed` over one connection and one log. What fails is remembered in `failure`."""
+    """`committed.Committed` over one connection and one log. What fails is remembered in `failure`."""
 
     def __init__(self, connection: sqlite3.Connection, log: str) -> None:
         self._connection = connection
@@ -48,6 +51,31 @@ class Rows:
         query = "SELECT sequence, CAST(record_hash AS BLOB) FROM records WHERE log = ? ORDER BY sequence DESC LIMIT 1"
         row = self._one(query)
         return Head(row[0] + 1, row[1]) if row else EMPTY
+
+    def find_tile(self, level: int, number: int) -> bytes | None:
+        query = "SELECT CAST(hashes AS BLOB) FROM tiles WHERE log = ? AND level = ? AND number = ?"
+        row = self._one(query, level, number)
+        return row[0] if row else None
+
+    def record_hashes(self, first: int, last: int) -> bytes:
+        query = (
+            "SELECT CAST(record_hash AS BLOB) FROM records WHERE log = ? AND sequence >= ? AND sequence < ? "
+            "ORDER BY sequence"
+        )
+        return b"".join(row[0] for row in self._all(query, first, last))
+
+    def find_checkpoint(self, size: int | None) -> CheckpointRow | None:
+        query = f"SELECT {_CHECKPOINT} FROM checkpoints WHERE log = ? "  # noqa: S608
+        row = (
+            self._one(f"{query} ORDER BY size DESC LIMIT 1")
+            if size is None
+            else self._one(f"{query} AND size = ?", size)
+        )
+        return CheckpointRow(*row) if row else None
+
+    def list_checkpoints(self, first_size: int, limit: int) -> tuple[CheckpointRow, ...]:
+        query = f"SELECT {_CHECKPOINT} FROM checkpoints WHERE log = ? AND size >= ? ORDER BY size LIMIT ?"  # noqa: S608
+        return tuple(CheckpointRow(*row) for row in self._all(query, first_size, limit))
 
     def find_request(self, key: bytes) -> RequestRow | None:
         row = self._one("SELECT key, digest, sequence FROM requests WHERE log = ? AND key = ?", key)
@@ -152,6 +180,7 @@ def only_log(connection: sqlite3.Connection) -> str:
 def write(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
     """Put into the open transaction what a group wrote; raises `sqlite3.Error`."""
     _write_ledger(connection, log, writes)
+    _write_tree(connection, log, writes)
     _write_counters(connection, log, writes)
     if writes.requests:
         rows = [(log, row.key, row.digest, row.sequence) for row in writes.requests.values()]
@@ -191,6 +220,16 @@ def _write_ledger(connection: sqlite3.Connection, log: str, writes: Writes) -> N
         if row.sealed is not None
     ]
     connection.executemany("INSERT INTO sealed VALUES (?, ?, ?, ?, ?, ?)", sealed)
+
+
+def _write_tree(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
+    for (level, number), hashes in writes.tiles.items():
+        # Of level 0 only full tiles are stored, and none of them a second time.
+        verb = "INSERT OR REPLACE" if level else "INSERT"
+        connection.execute(f"{verb} INTO tiles VALUES (?, ?, ?, ?)", (log, level, number, hashes))
+    if writes.checkpoints:
+        rows = [(log, row.size, row.root, row.note) for row in writes.checkpoints.values()]
+        connection.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", rows)
 
 
 def _write_counters(connection: sqlite3.Connection, log: str, writes: Writes) -> None:

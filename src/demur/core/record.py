@@ -8,7 +8,7 @@
   of the leaf and stands beside it, never inside.
 
     {"action_commitment":"<64 hex>","commit_root":"<64 hex>","log":"clinic","outcome":"deny","previous_hash":"<64 hex>",
-     "sequence":41,"timestamp":"2026-11-20T09:00:00Z","type":"decision","v":1}
+     "sequence":41,"timestamp":"2026-11-20T09:00:00Z","type":"decision","v":1,"writer":{"epoch":3,"id":"<hex>","n":7}}
 
 Clauses: S5.4, S5.5, S5.6. Byte format: docs/spec/ledger.md.
 """
@@ -33,7 +33,18 @@ MAX_LEAF_BYTES = 16 * 1024
 MAX_DEPTH = 8
 """How deep objects and arrays of a body may nest."""
 RESERVED = frozenset(
-    {"v", "type", "log", "sequence", "previous_hash", "timestamp", "record_hash", "commit_root", "action_commitment"}
+    {
+        "v",
+        "type",
+        "log",
+        "sequence",
+        "previous_hash",
+        "timestamp",
+        "writer",
+        "record_hash",
+        "commit_root",
+        "action_commitment",
+    }
 )
 """Members that this module writes; a body may not bring its own."""
 
@@ -49,6 +60,7 @@ _TEXT = re.compile(
     re.ASCII,
 )
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_WRITER = re.compile(r"[0-9a-f]{8,32}", re.ASCII)
 _ENCODE = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -75,6 +87,18 @@ class Draft(msgspec.Struct, frozen=True):
     sealed: Sealed | None = None
 
 
+class WriterStamp(msgspec.Struct, frozen=True):
+    """Which writer appended a record, and as its how many-th: what was taken out of the middle leaves a gap.
+
+    `id` is 8 to 32 hex digits, one for each store or replica; `epoch` grows by one with every opening; `n` counts the
+    records of the epoch from 0, without gaps.
+    """
+
+    id: str
+    epoch: int
+    n: int
+
+
 class Entry(msgspec.Struct, frozen=True):
     """The place a record was given: sequence from 0, its hash, and the store's time."""
 
@@ -83,7 +107,15 @@ class Entry(msgspec.Struct, frozen=True):
     timestamp: Timestamp
 
 
-def leaf(draft: Draft, *, log: str, sequence: int, previous_hash: bytes, timestamp: Timestamp) -> bytes:
+def leaf(
+    draft: Draft,
+    *,
+    log: str,
+    sequence: int,
+    previous_hash: bytes,
+    timestamp: Timestamp,
+    writer: WriterStamp | None = None,
+) -> bytes:
     """The canonical bytes of the record; raises `LedgerError` where the draft holds what a leaf may not hold."""
     members: dict[str, Json] = dict(draft.body)
     if not RESERVED.isdisjoint(members):
@@ -98,6 +130,8 @@ def leaf(draft: Draft, *, log: str, sequence: int, previous_hash: bytes, timesta
     members["sequence"] = sequence
     members["previous_hash"] = previous_hash.hex()
     members["timestamp"] = str(timestamp)
+    if writer is not None:
+        members["writer"] = {"epoch": writer.epoch, "id": writer.id, "n": writer.n}
     if draft.sealed is not None:
         members["commit_root"] = _hash(draft.sealed.commit_root)
         members["action_commitment"] = _hash(draft.sealed.action_commitment)
@@ -106,6 +140,13 @@ def leaf(draft: Draft, *, log: str, sequence: int, previous_hash: bytes, timesta
         message = f"expected a leaf of at most {MAX_LEAF_BYTES} bytes, found {len(data)}"
         raise LedgerError(message, hint="put what is long into the sealed fields, and its commitment into the leaf")
     return data
+
+
+def check_writer_id(writer_id: str) -> str:
+    """The id of a writer, unchanged; raises `LedgerError` where it is not 8 to 32 lower-case hex digits."""
+    if _WRITER.fullmatch(writer_id) is None:
+        raise LedgerError(f"expected a writer's id of 8 to 32 hex digits, found `{writer_id[:80]}`")
+    return writer_id
 
 
 def check_log(log: str) -> str:
