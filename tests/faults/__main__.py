@@ -13,8 +13,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.faults.injected import Torture, is_possible
 from tests.faults.kills import Slaughter
 
+EVERY = 20
+"""After so many points the counts are told."""
 HARM = ("lost", "duplicated", "reordered", "unallowed")
 
 
@@ -58,6 +61,22 @@ def kills(options: argparse.Namespace) -> bool:
     return not run.examples and not any(counts[name] for name in HARM)
 
 
+def calls(options: argparse.Namespace) -> bool:
+    """A fault at so many system calls; whether nothing was lost and the gate recovered from each."""
+    if not is_possible():
+        sys.stderr.write("needs strace, and the right to attach it to a process\n")
+        return False
+    report = Report(options.out, f"calls-{options.name}")
+    run = Torture(options.folder, counts=report.counts)
+    points = run.points(options.number, options.seed)
+    for done, point in enumerate(points[run.counts["tried"] :], start=1):
+        run.suffer(point)
+        if done % EVERY == 0:
+            report.keep(run.counts, run.examples)
+    report.keep(run.counts, run.examples, is_done=True)
+    return not run.examples and not any(run.counts[name] for name in (*HARM, "stuck", "strange"))
+
+
 def main() -> int:
     """0 where nothing was lost, duplicated, reordered or executed without an allow; else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
@@ -71,6 +90,12 @@ def main() -> int:
     command.add_argument("--life-seconds", type=float, default=0.3)
     command.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     command.set_defaults(run=kills)
+    command = commands.add_parser("calls")
+    command.add_argument("name", help="of the run")
+    command.add_argument("--folder", type=Path, required=True, help="where the homes are made")
+    command.add_argument("--number", type=int, default=1_000)
+    command.add_argument("--seed", type=int, default=1)
+    command.set_defaults(run=calls)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     return 0 if options.run(options) else 1

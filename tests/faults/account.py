@@ -134,8 +134,8 @@ class Account:
         self.pending[name] = None
 
     def _hear_una(self, name: str) -> None:
+        del name
         self.unavailable += 1
-        self.pending[name] = None
 
     def _hear_ans(self, name: str, floor: str, sequence: str, outcome: str, own: str) -> None:
         self.pending.pop(name, None)
@@ -194,16 +194,17 @@ class Account:
 
 
 def settle(account: Account, ledger: Path, text: str) -> None:
-    """Read what the ledger holds by now, then hear the journal; raises nothing, a ledger that cannot be read is lost."""
+    """Read what the ledger holds by now, then hear the journal. A ledger that cannot be read is lost, unless it died
+    while it was made: nothing was acknowledged then, and only its owner can roll back what was half done."""
     try:
-        if not scalar(ledger, "SELECT count(*) FROM sqlite_schema WHERE name = 'records'"):
-            account.hear(text)  # It died while the tables were made: nothing may have been acknowledged yet.
-            return
-        account.read(new_records(ledger, account.size))
+        is_made = scalar(ledger, "SELECT count(*) FROM sqlite_schema WHERE name = 'records'")
+        account.read(new_records(ledger, account.size) if is_made else ())
         account.hear(text)
-        account.check_requests(scalar(ledger, "SELECT count(*) FROM requests"))
+        account.check_requests(scalar(ledger, "SELECT count(*) FROM requests") if is_made else 0)
     except (DemurError, sqlite3.Error) as error:
-        account.faults["lost"].append(f"the ledger cannot be read: {error}")
+        account.hear(text)
+        if account.acknowledged or account.executed:
+            account.faults["lost"].append(f"the ledger cannot be read: {error}")
 
 
 def new_records(ledger: Path, first: int) -> list[StoredRecord]:

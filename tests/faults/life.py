@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import demur
-from demur.errors import StoreError
+from demur.errors import DemurError
 from demur.wiring import Settings, load_policies, open_gate, open_reviewers
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ def request(name: str) -> dict[str, object]:
     }
 
 
+def open_journal(place: Place) -> int:
+    """The journal's descriptor."""
+    return os.open(place.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
 @dataclass
 class Life:
     """What one process does with the gate. Safe to use from several threads."""
@@ -120,12 +125,14 @@ class Life:
     parts: Parts
     journal: int
     newest: int = -1
+    unavailable: int = 0
+    """Calls that could not be answered."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def begin(cls, place: Place, number: int) -> Life:
-        """Open the gate and say so; raises as `open_gate`."""
-        journal = os.open(place.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    def begin(cls, place: Place, number: int, journal: int = -1) -> Life:
+        """Open the gate and say so; raises as `open_gate`. `journal` is the journal where it is open already."""
+        journal = open_journal(place) if journal < 0 else journal
         parts = place.open()
         life = cls(place, number, parts, journal)
         store = parts.world.store
@@ -140,7 +147,8 @@ class Life:
 
     def note(self, line: str) -> None:
         """One line, whole or not at all as far as other threads can see."""
-        os.write(self.journal, f"{line}\n".encode())
+        # A call of its own, so that a fault in `write` strikes what the gate writes and not what is said about it.
+        os.writev(self.journal, [f"{line}\n".encode()])
 
     def live(self, threads: int) -> None:
         """Act from several threads until the process ends."""
@@ -176,8 +184,7 @@ class Life:
         self.note(f"ask {name}")
         floor = self.newest
         answer = self.parts.gate.decide(request(name))
-        if answer.outcome == "unavailable":
-            self.note(f"una {name}")
+        if self._is_unavailable(answer, name):
             return None
         own = answer.id if isinstance(answer, demur.Grant) else getattr(answer, "review_id", "-")
         sequence = self._sequence(answer.audit_id)
@@ -191,13 +198,17 @@ class Life:
         floor = self.newest
         redeemed = self.parts.gate.redeem(grant.token, grant.arguments)
         if not isinstance(redeemed, demur.Redemption):
+            self._is_unavailable(redeemed, grant.id)
             return False
         self.note(f"red {grant.id} {floor} {self._sequence(redeemed.audit_id)}")
         self.note(f"exe {grant.id}")
         os.fdatasync(self.journal)
         floor = self.newest
-        if self.parts.gate.complete(grant.id, "success") is None:
+        refused = self.parts.gate.complete(grant.id, "success")
+        if refused is None:
             self.note(f"com {grant.id} {floor}")
+        else:
+            self._is_unavailable(refused, grant.id)
         return True
 
     def revoke(self, grant: Answer | None) -> None:
@@ -205,9 +216,12 @@ class Life:
         if not isinstance(grant, demur.Grant):
             return
         floor = self.newest
-        if self.parts.gate.revoke(grant.id) is None:
+        refused = self.parts.gate.revoke(grant.id)
+        if refused is None:
             self.note(f"rev {grant.id} {floor}")
             self.use(grant)
+        else:
+            self._is_unavailable(refused, grant.id)
 
     def escalate(self, name: str) -> None:
         """Ask for what a person must approve, approve it, ask again and act."""
@@ -217,10 +231,19 @@ class Life:
         floor, credential = self.newest, self.place.credential
         try:
             after = self.parts.gate.rule(deferral.review_id, verdict="approve", reason="checked", credential=credential)
-        except StoreError:
+        except DemurError:
+            self.unavailable += 1
+            self.note(f"una {deferral.review_id}")
             return
         self.note(f"rul {after.id} {floor} {after.state.value}")
         self.use(self.ask(f"{name}.again"))
+
+    def _is_unavailable(self, answer: Answer, name: str) -> bool:
+        if answer.outcome != "unavailable":
+            return False
+        self.unavailable += 1
+        self.note(f"una {name}")
+        return True
 
     def _client(self, thread: int) -> None:
         number = 0

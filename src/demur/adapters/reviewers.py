@@ -108,6 +108,9 @@ class ReviewerBook:
             raw = self._path.read_bytes()
         except FileNotFoundError:
             return _File()
+        except OSError as error:
+            message = f"`{self._path.name}` cannot be read: {error.strerror}"
+            raise ConfigurationError(message) from error
         if status.st_mode & 0o077:
             mode = f"{status.st_mode & 0o777:o}"
             message = f"expected `{self._path.name}` to be readable by its owner alone, found mode {mode}"

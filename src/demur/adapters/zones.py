@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import tzdata
 
 from demur.core.terms import NANOS, Timestamp
+from demur.errors import ConfigurationError
 
 _EPOCH = _dt.datetime(1970, 1, 1, tzinfo=_dt.UTC)
 _HOUR_NANOS = 3_600 * NANOS
@@ -25,7 +26,11 @@ class TzdataZones:
     """`ports.Zones` over the files of the `tzdata` package. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._names = frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
+        """Raises `ConfigurationError` where the package cannot be read."""
+        try:
+            self._names = frozenset(resources.files("tzdata").joinpath("zones").read_text("ascii").split())
+        except OSError as error:
+            raise ConfigurationError(f"the list of time zones in `tzdata` cannot be read: {error.strerror}") from error
         self._zones: dict[str, ZoneInfo] = {}
         self._hours: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()

@@ -94,11 +94,17 @@ def open_reviewers(home: Path) -> ReviewerBook:
 def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
     notifier = Notifier(settings.channels)
     store, vault, was_clean = _open_store(settings)
-    book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
-    world = World(store, vault, settings.clock, TzdataZones(), book, Events(), settings.log, BUILD)
-    gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
-    gate.begin(was_clean=was_clean)
-    gate.activate(active, compiled)
+    try:
+        book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
+        world = World(store, vault, settings.clock, TzdataZones(), book, Events(), settings.log, BUILD)
+        gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
+        gate.begin(was_clean=was_clean)
+        gate.activate(active, compiled)
+    except BaseException:
+        # What was taken would keep the next opening out.
+        store.close()
+        vault.close()
+        raise
     _attend(notifier, world, active)
     return Parts(gate, settings, world, book, notifier)
 
