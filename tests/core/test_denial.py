@@ -91,6 +91,17 @@ LATER = NOW.plus(60)
         (Advice(Disposition.RETRY_AFTER, LATER), REWORDED, 1),
         (Advice(Disposition.RETRY_AFTER, NOW), SAME, 0),
         (Advice(Disposition.RETRY_AFTER), SAME, 0),
+        (Advice(Disposition.RETRY_AFTER, LATER), SAME, 1),
+        (Advice(Disposition.RETRY_AFTER, LATER), INFORMED, 0),
+        (Advice(Disposition.RETRY_AFTER, LATER, may_reword=True), REWORDED, 0),
+        (Advice(Disposition.RETRY_AFTER, LATER, may_reword=True), SAME, 1),
+        (Advice(Disposition.RETRY_AFTER, may_reword=True), SAME, 0),
+        (Advice(Disposition.MODIFY), INFORMED, 0),
+        (Advice(Disposition.MODIFY, LATER), SAME, 1),
+        (Advice(Disposition.MODIFY, NOW), SAME, 0),
+        (Advice(Disposition.NEVER_RETRY, NOW), SAME, 0),
+        (Advice(Disposition.NEVER_RETRY, may_reword=True), REWORDED, 0),
+        (Advice(Disposition.NEVER_RETRY, may_reword=True), SAME, 1),
         (Advice(Disposition.SUPPLY_CONTEXT), SAME, 0),
         (Advice(Disposition.WAIT), SAME, 0),
         (Advice(Disposition.SEEK_AUTHORITY), SAME, 0),
@@ -119,6 +130,40 @@ def test_at_the_limit_a_key_is_due_and_lifting_begins_anew() -> None:
     held = denial.quarantine(known, sequence=9, now=NOW)
     assert not denial.is_due(held, 3)
     assert not denial.is_due(denial.lift(held), 3)
+
+
+def test_policies_that_declare_no_limit_quarantine_nobody() -> None:
+    known = Denials()
+    for number in range(100):
+        known = denial.note(known, SAME, Advice(Disposition.NEVER_RETRY), sequence=number, now=NOW)
+    assert known.repeats == 99
+    assert not denial.is_due(known, 0)
+
+
+def test_repeats_of_all_chains_of_a_key_add_up() -> None:
+    known = Denials()
+    for number, attempt in enumerate((SAME, ELSEWHERE, SAME, ELSEWHERE)):
+        known = denial.note(known, attempt, Advice(Disposition.NEVER_RETRY), sequence=number, now=NOW)
+    assert (known.repeats, [chain.repeats for chain in known.chains]) == (2, [1, 1])
+
+
+def test_what_is_forgotten_is_a_free_key_that_nobody_used_for_thirty_days() -> None:
+    known = denial.note(Denials(), SAME, Advice(Disposition.NEVER_RETRY), sequence=1, now=NOW)
+    days = 24 * 3_600
+    assert denial.current(known, NOW.plus(30 * days - 1)) == known
+    assert denial.current(known, NOW.plus(30 * days)) == Denials()
+    held = denial.quarantine(known, sequence=2, now=NOW)
+    assert denial.current(held, NOW.plus(400 * days)) == held
+
+
+def test_the_chain_that_nobody_touched_for_longest_is_forgotten_first() -> None:
+    known = Denials()
+    for number in range(denial.MAX_CHAINS):
+        attempt = Attempt(str(number).encode(), b"", b"")
+        known = denial.note(known, attempt, Advice(Disposition.WAIT), sequence=number, now=NOW)
+    for link in (b"0", b"new"):
+        known = denial.note(known, Attempt(link, b"", b""), Advice(Disposition.WAIT), sequence=100, now=NOW)
+    assert (known.chain(b"0") is None, known.chain(b"1") is None) == (False, True)
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -1,4 +1,4 @@
-"""An attacker who sees only the low views learns no hidden limit from one refusal; probing for it is on record.
+"""An attacker who sees only the low views learns no hidden limit from one refusal; probing is on record and counted.
 
 The gate is played as the attacker plays it: requests in, the end user's or the agent's view out, nothing else.
 """
@@ -13,7 +13,7 @@ import pytest
 import demur
 from demur.adapters.clock import ManualClock
 from demur.core.ledger import chain
-from demur.core.terms import Audience, parse_timestamp
+from demur.core.terms import Audience, Bar, parse_timestamp
 from demur.wiring import Parts, Settings, open_gate
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ BELOW = [Audience.END_USER, Audience.AGENT]
 class Bank:
     """The gate and what only the bank knows."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy: str = POLICY) -> None:
         policies = folder / "policies"
         policies.mkdir()
-        (policies / "bank.yaml").write_text(POLICY)
+        (policies / "bank.yaml").write_text(policy)
         self.known: dict[str, Any] = {"account.limit": 0, "account.examined": False, "account.closed": False}
         clock = ManualClock(parse_timestamp("2026-11-20T09:00:00Z"))
         self.parts: Parts = open_gate(Settings(policies, None, sources={"limits": lambda _: self.known}, clock=clock))
@@ -115,6 +115,53 @@ def test_only_probing_finds_the_limit_and_every_probe_is_on_record(bank: Bank, a
     # The search halves what is open with each answer, so nothing but the outcome itself told anything.
     assert (below, len(probes)) == (73_412, 17)
     assert bank.outcomes() == probes
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Any:
+    """The bank with a limit of repeats."""
+    opened = Bank(tmp_path, POLICY + "repeats: {limit: 3}\n")
+    yield opened
+    opened.parts.gate.close()
+
+
+def test_probing_one_amount_while_the_limit_does_not_move_ends_in_quarantine(strict: Bank) -> None:
+    strict.known["account.limit"] = 73_412
+    answers = [strict.ask(80_000) for _ in range(6)]
+    assert [answer.repeats for answer in answers[:4]] == [0, 1, 2, 3]
+    assert [answer.bar for answer in answers] == [None] * 4 + [Bar.QUARANTINED] * 2
+    assert strict.ask(1).bar is not None
+
+
+def test_a_second_search_for_the_same_limit_is_counted_step_by_step(strict: Bank) -> None:
+    """A search never asks the same amount twice; to search again, to see whether the limit moved, is to repeat."""
+    strict.known["account.limit"] = 73_412
+    repeats: list[int] = []
+    for _ in range(2):
+        below, above = 0, MOST
+        while above - below > 1 and not strict.parts.gate.sessions():
+            middle = (below + above) // 2
+            answer = strict.ask(middle)
+            is_granted = isinstance(answer, demur.Grant)
+            below, above = (middle, above) if is_granted else (below, middle)
+            if not is_granted:
+                repeats.append(answer.repeats)
+    first = repeats.index(1)
+    assert repeats == [0] * first + [1, 1, 1]
+    assert strict.ask(1).bar is not None
+
+
+@pytest.mark.parametrize("audience", BELOW)
+def test_that_a_confidential_fact_changed_is_not_told_by_the_count(tmp_path: Path, audience: Audience) -> None:
+    final = POLICY.replace("category: state_conflict", "category: state_conflict\n    disposition: never_retry")
+    bank = Bank(tmp_path, final)
+    told = []
+    for subject, examined in (("ann", (True, False, True)), ("bob", (False, False, False))):
+        for is_examined in examined:
+            bank.known.update({"account.limit": MOST, "account.examined": is_examined, "account.closed": True})
+            told.append(json.loads(view(bank.ask(5, subject), audience))[0]["context"]["refusal"]["repeats"])
+    bank.parts.gate.close()
+    assert told == [0, 1, 2, 0, 1, 2]
 
 
 def test_a_confidential_refusal_takes_the_same_steps_in_the_store(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

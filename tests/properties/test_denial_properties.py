@@ -69,7 +69,7 @@ class Play:
         self.gate: Any = Gateway(world, Active.of(policies, self), deadline_seconds=30)
 
     def learn(self, request: Request, wanted: Mapping[str, Sequence[str]], now: Timestamp) -> dict[str, Learned]:
-        known = self.known | {"scopes.weight": WEIGHTS[request.arguments.get("scope", ABSENT)]}  # type: ignore[index]
+        known = self.known | {"scopes.weight": WEIGHTS[request.arguments.get("scope", ABSENT)]}
         return {path: Learned(known[path], now) for paths in wanted.values() for path in paths}
 
     def close(self) -> None:
