@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import Server, running
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,6 +35,13 @@ settings.load_profile(os.environ.get("DEMUR_TEST_PROFILE", "quick"))
 def root() -> Path:
     """The top folder of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL server, one for all tests of this process."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from demur.adapters.memory import MemoryStore
+from demur.adapters.postgres import PostgresStore
 from demur.adapters.sqlite import SqliteStore
 from tests.stores import rows
 
@@ -28,15 +29,18 @@ def clock() -> ManualClock:
     return rows.clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def opening(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Opening]:
     """Opens a store of each kind, and closes what the test leaves open."""
+    url = request.getfixturevalue("postgres").emptied_database() if request.param == "postgres" else ""
     with contextlib.ExitStack() as stack:
 
         def opened(**options: Any) -> Store:
             store: Store
             if request.param == "memory":
                 store = MemoryStore("demo", clock, **options)
+            elif request.param == "postgres":
+                store = PostgresStore(url, "demo", clock, **options)
             else:
                 store = SqliteStore(tmp_path / "ledger.db", "demo", clock, **options)
             stack.callback(store.close)

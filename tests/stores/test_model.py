@@ -1,4 +1,4 @@
-"""SQLite against the store in memory: the same works, in the same groups, with restarts, end in the same state."""
+"""Each durable store against the one in memory: the same works, in groups, with restarts, end in the same state."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from demur.adapters.memory import MemoryStore
+from demur.adapters.postgres import PostgresReader, PostgresStore
 from demur.adapters.sqlite import SqliteReader, SqliteStore
 from demur.core.ledger import chain, merkle
 from demur.ports import SpendRow, StoredRecord, Tree, Usage
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from demur.core.terms import Timestamp
-    from demur.ports import Transaction
+    from demur.ports import Store, Transaction
+    from tests.postgres import Server
 
 WAIT = 20
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -52,21 +55,30 @@ class Model(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "ledger.db"
         self.clock = rows.clock()
         self.memory = MemoryStore("demo", self.clock)
-        self.sqlite = SqliteStore(self.path, "demo", self.clock)
+        self.start()
+        self.durable = self.open()
         self.spent: dict[tuple[str, int, str], SpendRow] = {}
+
+    def start(self) -> None:
+        self.path = Path(self.folder.name) / "ledger.db"
+
+    def open(self) -> Store:
+        return SqliteStore(self.path, "demo", self.clock)
+
+    def open_reader(self) -> SqliteReader | PostgresReader:
+        return SqliteReader(self.path, clock=self.clock)
 
     def teardown(self) -> None:
         self.memory.close()
-        self.sqlite.close()
+        self.durable.close()
         self.folder.cleanup()
 
     @rule(works=st.lists(WORKS, min_size=1, max_size=5))
     def run_group(self, works: list[tuple[list[Step], bool]]) -> None:
         answers = []
-        for store in (self.memory, self.sqlite):
+        for store in (self.memory, self.durable):
             futures = [store.submit(work(steps, is_kept=is_kept)) for steps, is_kept in works]
             answers.append([answer(future) for future in futures])
         assert answers[0] == answers[1]
@@ -79,31 +91,31 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.sqlite.close()
-        self.sqlite = SqliteStore(self.path, "demo", self.clock)
-        assert self.sqlite.was_clean
+        self.durable.close()
+        self.durable = self.open()
+        assert self.durable.was_clean
 
     @invariant()
     def both_hold_the_same(self) -> None:
-        whole = [store.read(everything) for store in (self.memory, self.sqlite)]
+        whole = [store.read(everything) for store in (self.memory, self.durable)]
         assert whole[0] == whole[1]
-        assert self.memory.submit(everything).result(WAIT) == whole[0] == self.sqlite.submit(everything).result(WAIT)
-        assert [told(record) for record in self.memory.records()] == [told(record) for record in self.sqlite.records()]
-        reader = SqliteReader(self.path, clock=self.clock)
+        assert self.memory.submit(everything).result(WAIT) == whole[0] == self.durable.submit(everything).result(WAIT)
+        assert [told(record) for record in self.memory.records()] == [told(record) for record in self.durable.records()]
+        reader = self.open_reader()
         assert reader.read(everything) == whole[0]
         reader.close()
-        chain.check(self.sqlite.records(), log="demo")
+        chain.check(self.durable.records(), log="demo")
 
     @invariant()
     def the_tree_is_that_of_the_records(self) -> None:
-        for store in (self.memory, self.sqlite):
+        for store in (self.memory, self.durable):
             hashes = [record.record_hash for record in store.records()]
             expected = Tree(len(hashes), merkle.root(hashes))
             assert expected == store.read(tree) == store.submit(tree).result(WAIT)
 
     @invariant()
     def each_writer_counts_without_gaps(self) -> None:
-        for store in (self.memory, self.sqlite):
+        for store in (self.memory, self.durable):
             counts: dict[tuple[str, int], int] = {}
             for record in store.records():
                 writer: Any = chain.read_leaf(record.leaf)["writer"]
@@ -122,7 +134,7 @@ class Model(RuleBasedStateMachine):
                     if row.key == key.encode() and row.at >= since and row.expires_at > now
                 ]
                 expected = Usage(len(counted), sum(row.amount for row in counted))
-                assert expected == self.sqlite.submit(usage(key, since)).result(WAIT)
+                assert expected == self.durable.submit(usage(key, since)).result(WAIT)
 
     def count(self, steps: list[Step]) -> None:
         """The definition of S4.1, written a second time."""
@@ -210,5 +222,40 @@ def everything(tx: Transaction) -> tuple[object, ...]:
     )
 
 
+class PostgresModel(Model):
+    """The same, with a second replica that writes every other group."""
+
+    server: Server
+
+    def start(self) -> None:
+        self.url = self.server.emptied_database()
+
+    def open(self) -> Store:
+        return PostgresStore(self.url, "demo", self.clock)
+
+    def open_reader(self) -> SqliteReader | PostgresReader:
+        return PostgresReader(self.url, clock=self.clock)
+
+    @initialize()
+    def join(self) -> None:
+        self.other = self.open()
+
+    @rule()
+    def take_turns(self) -> None:
+        self.durable, self.other = self.other, self.durable
+
+    def teardown(self) -> None:
+        self.other.close()
+        super().teardown()
+
+
+@pytest.fixture
+def _server(postgres: Server) -> None:
+    PostgresModel.server = postgres
+
+
+BOUNDS = settings(max_examples=settings().max_examples, stateful_step_count=12, deadline=None)
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=settings().max_examples, stateful_step_count=12, deadline=None)
+TestModel.settings = BOUNDS
+TestPostgresModel = pytest.mark.slow(pytest.mark.usefixtures("_server")(PostgresModel.TestCase))
+TestPostgresModel.settings = settings(BOUNDS, max_examples=max(5, settings().max_examples // 10))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from demur.adapters import sealing, subject_keys
 from demur.adapters.keys import KeyVault, framed
+from demur.adapters.postgres_keys import open_vault
 from demur.adapters.wrapping import MasterKey
 from demur.core.ledger import merkle
 from demur.core.record import Draft, Sealed, leaf
@@ -34,9 +35,15 @@ DIGEST = "sha256:" + "ab" * 32
 FIELDS = {"subject.id": b'"alice"', "action.amount": b"50000", "note": "Überweisung an Jörg".encode()}
 
 
-@pytest.fixture(params=["memory", "folder"])
+@pytest.fixture(params=["memory", "folder", "postgres"])
 def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    vault = KeyVault.in_memory() if request.param == "memory" else KeyVault.open(tmp_path / "keys", "demo")
+    match request.param:
+        case "memory":
+            vault = KeyVault.in_memory()
+        case "folder":
+            vault = KeyVault.open(tmp_path / "keys", "demo")
+        case _:
+            vault = open_vault(tmp_path / "keys", "demo", request.getfixturevalue("postgres").keys_database())
     yield vault
     vault.close()
 

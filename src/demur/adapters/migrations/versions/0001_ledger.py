@@ -2,7 +2,7 @@
 
 Every key begins with the log (S5.6). Times are nanoseconds since 1970, UTC. Tables whose rows are small and found by
 their key are stored in their primary key; records and sealed values, which are larger and only ever appended, keep
-SQLite's row ids, which makes appending cheaper.
+SQLite's row ids, which makes appending cheaper. PostgreSQL compares texts by their bytes, as SQLite does.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _create_counters() -> None:
 
 
 def _text(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=False)
+    return sa.Column(name, sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False)
 
 
 def _bytes(name: str) -> sa.Column[bytes]:
