@@ -136,7 +136,11 @@ class Life:
         parts = place.open()
         life = cls(place, number, parts, journal)
         store = parts.world.store
-        life.newest = store.read(lambda tx: tx.head.size) - 1
+        try:
+            life.newest = store.read(lambda tx: tx.head.size) - 1
+        except DemurError:
+            parts.gate.close()
+            raise
         life.note(f"open {store.was_clean:d} {number}")
         return life
 
