@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from demur.core.policy.document import Documents
     from demur.ports import Clock, Store, Vault, Zones
 
+from demur.wiring import databases
 from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
@@ -93,10 +94,10 @@ def open_reviewers(home: Path) -> ReviewerBook:
 
 def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
     notifier = Notifier(settings.channels)
-    store, vault, was_clean = _open_store(settings)
+    store, vault, was_clean, clock = _open_store(settings)
     try:
         book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
-        world = World(store, vault, settings.clock, TzdataZones(), book, Events(), settings.log, BUILD)
+        world = World(store, vault, clock, TzdataZones(), book, Events(), settings.log, BUILD)
         gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
         gate.begin(was_clean=was_clean)
         gate.activate(active, compiled)
@@ -121,15 +122,19 @@ def _active(documents: Documents, settings: Settings, zones: Zones, *, folder: P
     return Active.of(policies, sources)
 
 
-def _open_store(settings: Settings) -> tuple[Store, Vault, bool]:
+def _open_store(settings: Settings) -> tuple[Store, Vault, bool, Clock]:
+    """Store, vault, whether the store was closed in order, and the clock."""
     if settings.home is None:
         memory = MemoryStore(settings.log, settings.clock, max_queued=settings.max_queued)
-        return memory, KeyVault.in_memory(), True
+        return memory, KeyVault.in_memory(), True, settings.clock
     home = Path(settings.home)
+    named = databases.find(settings.store, settings.keys)
+    if named is not None:
+        return databases.open_replica(settings, home, named)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = SqliteStore(home / LEDGER, settings.log, settings.clock, max_queued=settings.max_queued)
     try:
-        return store, KeyVault.open(home, settings.log), store.was_clean
+        return store, KeyVault.open(home, settings.log), store.was_clean, settings.clock
     except BaseException:
         store.close()
         raise

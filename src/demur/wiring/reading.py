@@ -18,6 +18,7 @@ from demur.steps import denials, levers, ruling
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from demur.adapters.postgres import PostgresReader
     from demur.adapters.sealing import Disclosure
     from demur.core.policy.document import Documents
     from demur.core.record import Sealed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from demur.steps.denials import Held
     from demur.steps.ruling import ReviewRequest
 
+from demur.wiring import databases
 from demur.wiring.settings import LEDGER
 
 
@@ -34,7 +36,7 @@ from demur.wiring.settings import LEDGER
 class Reader:
     """A home opened for reading only, also while a gate runs on it."""
 
-    store: SqliteReader
+    store: SqliteReader | PostgresReader
     vault: KeyVault
     log: str
     _policies: dict[str, PolicySet | None] = field(default_factory=dict)
@@ -121,12 +123,19 @@ def _kept(raw: bytes, digest: str) -> PolicySet:
 
 def open_reader(home: Path) -> Reader:
     """A home for reading; raises `ConfigurationError` where there is none and `StoreError` where it cannot be read."""
+    named = databases.find()
+    if named is not None:
+        return _reader(*databases.open_database_reader(Path(home), named))
     path = Path(home) / LEDGER
     if not path.exists():
         message = f"expected a gate's home with `{LEDGER}`, found none in `{home}`"
         raise ConfigurationError(message, hint="give the folder that `demur.open(home=...)` or `--home` named")
     store = SqliteReader(path)
-    return Reader(store, KeyVault.open(Path(home), store.log, is_read_only=True), store.log)
+    return _reader(store, KeyVault.open(Path(home), store.log, is_read_only=True))
+
+
+def _reader(store: SqliteReader | PostgresReader, vault: KeyVault) -> Reader:
+    return Reader(store, vault, store.log)
 
 
 def _policies_in_force(tx: Transaction) -> bytes | None:
