@@ -29,7 +29,7 @@ rules: [{id: read, effect: permit, actions: [read]}]
 )
 
 
-def form(action: str, **arguments: str) -> str:
+def form(action: str, **arguments: Any) -> str:
     body: dict[str, Any] = {
         "subject": {"type": "user", "id": "ann"},
         "action": {"name": action, "properties": arguments},
@@ -50,6 +50,26 @@ def form(action: str, **arguments: str) -> str:
 )
 def test_reworded_attempts_and_equivalent_tools_are_linked(again: str) -> None:
     assert again == form("remove", path="/data all")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": "x"}, {"b": "X", "a": 1.0}),
+        ({"a": {"B": [" x "], "a": None}}, {"A": {"a": None, "b": ["X"]}}),
+        ({"a": True}, {"A": True}),
+    ],
+)
+def test_arguments_that_nobody_declared_are_linked_as_well(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert form("unheard-of", **one) == form("unheard-of", **other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"a": 1}, {"a": True}), ({"a": 1}, {"a": "1"}), ({"a": ["x", "y"]}, {"a": ["y", "x"]}), ({"a": {}}, {"a": []})],
+)
+def test_values_that_mean_something_else_are_not_linked(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert form("unheard-of", **one) != form("unheard-of", **other)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core import canonical
 from demur.core.terms import Disposition, Missing, Timestamp, to_json
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ _IGNORABLE = re.compile(
 """What is invisible by default (Unicode, `Default_Ignorable_Code_Point`) and not of the category of format marks."""
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One attempt as blinded marks: `link` after normalisation, `exact` as it was asked, `facts` it was judged by."""
 
     link: bytes
@@ -56,7 +55,7 @@ class Attempt(msgspec.Struct, frozen=True):
     facts: bytes
 
 
-class Advice(msgspec.Struct, frozen=True):
+class Advice(msgspec.Struct, frozen=True, array_like=True):
     """What the requester was told to do.
 
     `not_before` is the first instant at which it was told that asking again may help. `may_reword` says that something
@@ -155,7 +154,7 @@ def is_due(denials: Denials, limit: int) -> bool:
 def link_form(request: Request, schema: Schema) -> str:
     """The attempt after normalisation: action, arguments and resource. Equal forms are linked; blind it to keep it."""
     resource = [normal_text(request.resource.type), normal_text(request.resource.id)]
-    return canonical.encode([tool(request.action, schema), _normal(to_json(request.arguments)), resource]).decode()
+    return _json([tool(request.action, schema), _normal(to_json(request.arguments)), resource]).decode()
 
 
 def tool(action: str, schema: Schema) -> str:
@@ -196,7 +195,9 @@ def _normal(value: object) -> object:
         return normal_text(value)
     if isinstance(value, dict):
         pairs = [[normal_text(name), _normal(item)] for name, item in value.items()]
-        return {"pairs": sorted(pairs, key=canonical.encode)}
+        return {"pairs": sorted(pairs, key=_json)}
     if isinstance(value, list):
         return [_normal(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
