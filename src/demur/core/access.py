@@ -12,8 +12,8 @@ Clauses: S1.1, S7.4, S12.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -148,5 +148,6 @@ def check_subject(identity: Identity, subject: Entity) -> None:
 def _names(pattern: str, subject: Entity) -> bool:
     """Type and id are matched apart, so that a type with a colon in it can pass for no other. Only `*` is special."""
     kind, colon, rest = pattern.partition(":")
-    literal = rest.replace("[", "[[]").replace("?", "[?]")
-    return bool(colon) and kind in {subject.type, "*"} and fnmatchcase(subject.id, literal)
+    literal = ".*".join(map(re.escape, rest.split("*")))
+    is_named = re.fullmatch(literal, subject.id, re.DOTALL) is not None
+    return bool(colon) and kind in {subject.type, "*"} and is_named
