@@ -2,6 +2,8 @@
 
 - One read-write connection in one process does all writes and checkpoints. SQLite before 3.51.3 can corrupt a file in
   WAL mode when two connections write or checkpoint at once; readers are opened read-only and do neither.
+- Opening for writing first writes the write-ahead log once more, because a sync that failed, now or in an earlier
+  process, may have left in memory what the disk never got.
 - WAL with synchronous=FULL: a commit is on the disk when it returns. secure_delete overwrites what is deleted.
 - SQLAlchemy and Alembic borrow that one connection to make and migrate the tables, in one transaction. They are
   loaded only where there is something to migrate.
@@ -27,6 +29,8 @@ BUSY_SECONDS = 0.25
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4_000
 """Pages of the write-ahead log before they are moved into the file: 16 MB, some seconds of full load."""
+
+_CHUNK = 1 << 20
 
 _PRAGMAS = (
     "synchronous=FULL",
@@ -55,9 +59,31 @@ def create(path: Path) -> None:
             os.close(folder)
 
 
+def rewrite_log(path: Path) -> None:
+    """Write the write-ahead log beside `path` over itself, and sync it; raises `OSError`.
+
+    After a sync that failed, the system may count as written what never reached the disk: it can be read, and no
+    later sync says anything of it. Whoever builds upon what they read must have written it once more. The bytes stay
+    the same, so readers are not disturbed.
+    """
+    try:
+        descriptor = os.open(log_of(path), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        offset = 0
+        while data := os.pread(descriptor, _CHUNK, offset):
+            offset += os.pwrite(descriptor, data, offset)
+        if offset:
+            os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def open_owner(path: Path, opening: Connect) -> sqlite3.Connection:
     """The read-write connection to a file that exists, durable settings made and checked; raises `StoreError`."""
     with translated("open", path):
+        rewrite_log(path)
         connection = opening(f"{path.absolute().as_uri()}?mode=rw")
         try:
             _prepare(connection, path)

@@ -7,16 +7,19 @@ of their name, and each key by a random pseudonym. Keys are wrapped by the maste
 - A key is durable before the first record that needs it (synchronous=FULL, written first).
 - Destroying overwrites: secure_delete in the file, and the write-ahead log is cut to nothing. Somebody who is reading
   keeps the log from being cut; `destroy` then says that a copy is left, and the next call cuts it.
+- A connection that failed is given up, and opened again for the next call.
 - Caches of unwrapped keys are bounded. Those of a reader are dropped as soon as anybody changed the file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from demur.adapters import sqlite_file
 from demur.adapters.sealing import KEY_BYTES, PersonKey
 from demur.errors import ForgottenError, LedgerError, StoreError
 
@@ -57,10 +60,8 @@ class SubjectKeys:
         self._by_person: dict[bytes, PersonKey] = {}
         self._by_id: dict[str, PersonKey] = {}
         self._version = 0
-        try:
-            self._connection = self._open(path)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"the store of keys `{path}` cannot be opened: {error}") from error
+        self._path = path
+        self._connection: sqlite3.Connection | None = self._reopen(may_create=not is_read_only)
 
     def of(self, person: bytes) -> PersonKey:
         """The key of the person with this digest, made durable first where there was none; raises `StoreError`."""
@@ -129,7 +130,7 @@ class SubjectKeys:
                 count = self._rewrap(master)
                 self._execute("COMMIT")
             except BaseException:
-                self._execute("ROLLBACK")
+                self._abandon()  # which undoes what was not committed
                 raise
             self._master = master
             self._truncate()
@@ -138,14 +139,30 @@ class SubjectKeys:
     def close(self) -> None:
         """Close the file; nothing in a fork, whose connection belongs to the parent."""
         if os.getpid() == self._pid:
-            self._connection.close()
+            self._abandon()
+
+    def _reopen(self, *, may_create: bool = False) -> sqlite3.Connection:
+        try:
+            if may_create:
+                sqlite_file.create(self._path)
+            return self._open(self._path)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"the store of keys `{self._path}` cannot be opened: {error}") from error
+
+    def _abandon(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
 
     def _open(self, path: Path) -> sqlite3.Connection:
+        mode = "ro" if self._is_read_only else "rw"
+        if not self._is_read_only:
+            sqlite_file.rewrite_log(path)
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(uri, uri=True, timeout=2.0, check_same_thread=False, isolation_level=None)
         if self._is_read_only:
-            uri = f"{path.absolute().as_uri()}?mode=ro"
-            return sqlite3.connect(uri, uri=True, timeout=2.0, check_same_thread=False, isolation_level=None)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, timeout=2.0, check_same_thread=False, isolation_level=None)
+            return connection
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
         for statement in _CREATE:
@@ -213,9 +230,12 @@ class SubjectKeys:
     def _execute(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if os.getpid() != self._pid:
             raise StoreError(f"expected the process {self._pid} that opened the keys, found its fork {os.getpid()}")
+        self._connection = connection = self._connection or self._reopen()
         try:
-            return self._connection.execute(query, values).fetchall()
+            return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
+            # Nothing is tried again on a connection that failed once: it may even have been opened for reading only.
+            self._abandon()
             raise StoreError(f"the store of keys failed: {error}") from error
 
     def _unwrap(self, key_id: str, wrapped: bytes) -> PersonKey:
