@@ -1,4 +1,4 @@
-"""The operator's levers: what a stop covers does not happen, and broken glass is short, told and reviewed (S12)."""
+"""The operator's levers: what a stop covers does not happen, and broken glass is short, told and reviewed (S12.1)."""
 
 from __future__ import annotations
 
