@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
-from demur.cli import decide, demo, init, ledger, lever, policy, review, reviewer, schema, session, terminal
+from demur.cli import (
+    decide,
+    demo,
+    init,
+    ledger,
+    ledger_export,
+    lever,
+    policy,
+    review,
+    reviewer,
+    schema,
+    session,
+    terminal,
+)
 from demur.cli.exits import EPILOG, of_error
 from demur.errors import DemurError
 
@@ -63,6 +76,8 @@ def main(
 
 app.command("decide")(decide.decide)
 app.add_typer(policy.app, name="policy")
+ledger.app.command("export")(ledger_export.export)
+ledger.app.command("verifier")(ledger_export.verifier)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")

@@ -679,8 +679,7 @@ class Reading:
             self._check_records(_framed(whole, width), start, hashes)
             self._check_early_bundle(number, whole)
         elif some is not None:
-            places = range(low, high) if self.manifest.kind == "range" else None
-            self._check_records(_placed(some, places), start, hashes)
+            self._check_records(_placed(some, range(low, high), self.manifest.kind == "range"), start, hashes)
         return hashes
 
     def _check_records(self, entries: Iterator[tuple[int, bytes]], start: int, hashes: list[bytes]) -> None:
@@ -768,18 +767,19 @@ def _framed(data: bytes, count: int) -> Iterator[tuple[int, bytes]]:
     _need(at == size, "a bundle of entries holds more than its records")
 
 
-def _placed(data: bytes, expected: range | None) -> Iterator[tuple[int, bytes]]:
+def _placed(data: bytes, expected: range, needs_all: object) -> Iterator[tuple[int, bytes]]:
     """The entries of a picked bundle: each its place, one byte, then a length of two bytes and the leaf."""
     at, places = 0, [-1]
     while at < len(data):
         begin = at + 3
         end = begin + int.from_bytes(data[at + 1 : begin], "big")
         _need(begin <= len(data) and end <= len(data), "a bundle of picked entries is cut off")
-        _need(data[at] > places[-1], "a bundle of picked entries is out of order")
+        is_next = data[at] > places[-1] and data[at] in expected
+        _need(is_next, "a bundle of picked entries is out of order, or holds records outside of the range")
         places.append(data[at])
         yield data[at], data[begin:end]
         at = end
-    is_all = len(places) > 1 if expected is None else places[1:] == list(expected)
+    is_all = places[1:] == list(expected) if needs_all else len(places) > 1
     _need(is_all, "a bundle of picked entries holds other records than it has to")
 
 
