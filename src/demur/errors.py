@@ -8,6 +8,7 @@
     |   +-- OwnedElsewhereError another process owns the embedded store
     |   +-- OverloadedError     the queue of the store is full or its deadline passed
     +-- LedgerError             the ledger contradicts itself
+    |   +-- RollbackError       the store lacks records that were signed, or has others in their place
     |   +-- ForgottenError      what was sealed cannot be opened any more: its key or its values are gone
     +-- AccessError             whoever asks may not do this, or not here
     +-- RulingError             a ruling on a review was refused (credential, deadline, conflict of interest)
@@ -38,6 +39,7 @@ __all__ = [
     "PolicyError",
     "Problem",
     "RefusedError",
+    "RollbackError",
     "RulingError",
     "StoreError",
 ]
@@ -117,6 +119,10 @@ class OverloadedError(StoreError):
 
 class LedgerError(DemurError):
     """The ledger contradicts itself; the message names the record and the contradiction."""
+
+
+class RollbackError(LedgerError):
+    """The store lacks records that were signed before, or has others in their place: nothing may be appended to it."""
 
 
 class ForgottenError(LedgerError):

@@ -22,7 +22,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from typing import TYPE_CHECKING, Self
 
-from demur.core import refusal
+import msgspec
+
+from demur.core import evidence, refusal
 from demur.core.grant import Completion
 from demur.core.record import Draft
 from demur.core.review import ReviewState, Verdict
@@ -201,6 +203,7 @@ class Gateway(Operated):
         """Finish what is queued and let go of the store."""
         self._pool.shutdown(wait=True)
         self._record_gap_at_last()
+        self._world.checkpoints.close()
         self._world.store.close()
         self._world.vault.close()
         self._active.sources.close()
@@ -266,6 +269,7 @@ class Gateway(Operated):
         now = self._now()
         self._outage.note(now)
         refused = refusal.unavailable(why, now=now, request=request)
+        refused = msgspec.structs.replace(refused, checkpoint=self._world.checkpoints.newest)
         telling.tell(self._world, refused, request)
         return refused
 
@@ -282,7 +286,11 @@ class _Reply(Future["Answer"]):
         self.news: list[News] = []
 
     def set_result(self, result: Answer) -> None:
+        checkpoints = self._world.checkpoints
+        if checkpoints.newest:
+            result = evidence.with_checkpoint(result, checkpoints.newest)
         super().set_result(result)
+        checkpoints.nudge()
         telling.tell(self._world, result, self._request)
         telling.tell_news(self._world, self.news)
 

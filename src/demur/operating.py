@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from demur.core.lever import Levers, Opening, Stop
     from demur.core.record import Json
+    from demur.ports import LedgerState
     from demur.steps.denials import Held
     from demur.steps.levers import Act
     from demur.steps.world import Active, World
 
 LOCAL = Caller()
 """The caller of an embedded gate whose host did not name one."""
+OVERLAP = 1_000
+"""Records for which both keys sign after a rotation: time for verifiers to learn of the new one."""
 T = TypeVar("T")
 
 
@@ -112,6 +115,21 @@ class Operated:
         self._do(self._active, lambda session: denials.lift(session.tx, who, key))
         telling.tell_news(self._world, [who.news(denials.LIFTED, key)])
 
+    def rotate_key(self, *, overlap: int = OVERLAP, credential: str, reason: str) -> str:
+        """Hand over to another key that signs checkpoints; both sign for `overlap` further records.
+
+        The text of the new key for those who verify. Raises as `kill`, `LedgerError` where a handover has not ended,
+        and `ConfigurationError` where there is no other key.
+        """
+        who = self._operator(credential, reason)
+        key = self._world.checkpoints.rotate(who.operator, who.seal(), overlap=overlap)
+        telling.tell_news(self._world, [who.news("governance.ledger.key_rotated", key)])
+        return key
+
+    def ledger_state(self) -> LedgerState:
+        """How far the ledger is signed, and how far others hold it; raises `StoreError`."""
+        return self._world.checkpoints.state()
+
     def _tell(self, act: str, subject: str, who: Act, /, **more: Json) -> None:
         telling.tell_news(self._world, [who.news(f"governance.lever.{act}", subject, **more)])
 
@@ -122,8 +140,10 @@ class Operated:
         """One step under the append lock, durable when it returns; raises `StoreError`."""
         future = self._world.store.submit(lambda tx: step(Session(self._world, active, tx)))
         try:
-            return future.result(self._deadline_seconds)
+            result = future.result(self._deadline_seconds)
         except LateError as error:
             future.cancel()
             message = "the deadline passed before this was recorded"
             raise OverloadedError(message) from error
+        self._world.checkpoints.nudge()
+        return result

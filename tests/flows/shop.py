@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from demur.adapters.clock import ManualClock
+from demur.core.evidence import with_checkpoint
 from demur.core.terms import Timestamp, parse_timestamp
 from demur.wiring import Parts, Settings, open_gate
 
@@ -108,6 +109,11 @@ def open_shop(folder: Path, *, home: Path | None = None, policy: str = POLICY) -
     manager = parts.book.add("mara", ["manager"])
     clerk = parts.book.add("ann", ["manager"])
     return Shop(parts, clock, account, manager, clerk)
+
+
+def said(answer: Any) -> Any:
+    """The answer without the checkpoint that it left with, which is the newest at that moment."""
+    return with_checkpoint(answer, "")
 
 
 def refund(amount: int, *, subject: str = "ann", role: str = "clerk", **more: Any) -> dict[str, object]:

@@ -249,6 +249,16 @@ def stamped(answer: Answer, audit_id: str, token_text: str) -> Answer:
             return msgspec.structs.replace(answer, refusal=msgspec.structs.replace(answer.refusal, audit_id=audit_id))
 
 
+def with_checkpoint(answer: Answer, checkpoint: str) -> Answer:
+    """The answer with the newest checkpoint, as it leaves: neither kept with the record nor compared (S1.4)."""
+    match answer:
+        case Grant() | Refusal():
+            return msgspec.structs.replace(answer, checkpoint=checkpoint)
+        case Deferral():
+            refused = msgspec.structs.replace(answer.refusal, checkpoint=checkpoint)
+            return msgspec.structs.replace(answer, refusal=refused)
+
+
 def answer_of(sealed: Mapping[str, bytes], schema: Schema) -> Answer:
     """The answer again, for an idempotent repetition; raises `LedgerError` where it cannot be read."""
     try:

@@ -61,6 +61,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     request_id: str = ""
     as_of: Timestamp
+    checkpoint: str = ""
+    """The newest signed checkpoint of the ledger when this left, to be kept by whoever gets it; "" where none."""
 
     @property
     def outcome(self) -> Outcome:
@@ -87,6 +89,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
                     "constraints": self.constraints,
                     "obligations": [msgspec.to_builtins(item) for item in self.obligations],
                 },
+                **({"checkpoint": self.checkpoint} if self.checkpoint else {}),
             },
         }
 

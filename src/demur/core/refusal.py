@@ -49,6 +49,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     shown: Reason
     audit_id: str = ""
     as_of: Timestamp
+    checkpoint: str = ""
+    """The newest signed checkpoint of the ledger when this left, to be kept by whoever gets it; "" where none."""
     policy_version: str = ""
     trace_id: str = ""
     request_id: str = ""
@@ -122,6 +124,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "as_of": str(self.as_of),
             "refusal": self._refusal(audience, locale),
         }
+        if self.checkpoint:
+            context["checkpoint"] = self.checkpoint
         return {"decision": False, "context": context}
 
     def to_problem(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> dict[str, object]:

@@ -116,6 +116,11 @@ class Deferral(msgspec.Struct, frozen=True, kw_only=True):
         """The record of this decision."""
         return self.refusal.audit_id
 
+    @property
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint of the ledger when this left; "" where none."""
+        return self.refusal.checkpoint
+
     def to_dict(self, *, audience: Audience = Audience.AGENT, locale: str = "en") -> dict[str, object]:
         """The AuthZEN evaluation response of wire.md for this audience."""
         answer = self.refusal.to_dict(audience=audience, locale=locale)

@@ -17,14 +17,17 @@ import msgspec
 from demur.core import usage
 from demur.core.resolution import Layout
 from demur.core.terms import Timestamp
+from demur.errors import LedgerError
+from demur.ports import LedgerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from demur.core.policy.index import PolicySet
+    from demur.core.record import Sealed
     from demur.core.review import Reviewer
     from demur.core.schema import Counter
-    from demur.ports import Clock, Observer, Sources, Store, Vault, Zones
+    from demur.ports import Checkpoints, Clock, Observer, Sources, Store, Vault, Zones
 
 _PROMPT = frozenset({"static", "content"})
 """The kinds of sources that answer from memory."""
@@ -35,6 +38,28 @@ class Reviewers(Protocol):
 
     def identify(self, credential: str) -> Reviewer:
         """Who holds this credential; raises `RulingError` where nobody does."""
+
+
+class Unsigned:
+    """`ports.Checkpoints` of a gate that signs nothing."""
+
+    newest = ""
+
+    def nudge(self) -> None:
+        """Nothing to sign."""
+
+    def state(self) -> LedgerState:
+        """Nothing is known."""
+        return LedgerState(size=0)
+
+    def rotate(self, operator: str, sealed: Sealed, *, overlap: int) -> str:
+        """There is no key; raises `LedgerError`."""
+        del operator, sealed, overlap
+        message = "expected a gate that signs its ledger, found one that does not"
+        raise LedgerError(message)
+
+    def close(self) -> None:
+        """Nothing to sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +74,7 @@ class World:
     observer: Observer
     log: str
     build: str
+    checkpoints: Checkpoints = field(default_factory=Unsigned)
     pseudonym: Callable[..., str] = field(init=False)
     """A stable name for whatever the parts name, meaningless without the log key; for records (S5.5)."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from demur.ports import Clock, Store, Vault, Zones
 
 from demur.wiring import databases
+from demur.wiring.checkpoints import open_checkpoints
 from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
@@ -97,7 +98,9 @@ def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
     store, vault, was_clean, clock = _open_store(settings)
     try:
         book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
-        world = World(store, vault, clock, TzdataZones(), book, Events(), settings.log, BUILD)
+        observer = Events()
+        checkpoints = open_checkpoints(settings, store, observer)
+        world = World(store, vault, clock, TzdataZones(), book, observer, settings.log, BUILD, checkpoints)
         gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
         gate.begin(was_clean=was_clean)
         gate.activate(active, compiled)

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demur.adapters.callables import Registered
-    from demur.ports import Clock
+    from demur.ports import Clock, Signer
 
 BUILD = "demur-0.1.0"
 LEDGER = "ledger.db"
 REVIEWERS = "reviewers.json"
 COMPILED = "compiled"
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
     channels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Whom obligations of the type `notify` tell: by the name that policies use, the URLs for Apprise."""
+    origin: str = ""
+    """The name under which the ledger is signed: a URL without its scheme; "" for `demur.local/<log>`."""
+    signers: Sequence[Signer] = ()
+    """Who signs checkpoints, such as a key management service; by default a key in the home does."""
+    checkpoint_seconds: float = 1.0
+    """Checkpoints are signed at most this often, and when the gate closes."""
     store: str = ""
     """The URL of a PostgreSQL database instead of a file in the home; "" for what `DEMUR_STORE` says, if anything."""
     keys: str = ""
