@@ -31,7 +31,7 @@ from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
 from demur.errors import DemurError, IntakeError, LedgerError, RulingError, StoreError
 from demur.operating import LOCAL, Operated
-from demur.steps import deciding, levers, redeeming, ruling, telling
+from demur.steps import deciding, forgetting, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
 from demur.steps.world import Outage
 
@@ -170,7 +170,7 @@ class Gateway(Operated):
         Raises `StoreError`, and then the policies that were in force still are.
         """
         digest = active.digest
-        person = self._world.vault.blind("operator", by).hex()[:32]
+        person = self._world.mark(f"reviewer:{by}", "reviewer")
 
         def work(session: Session) -> None:
             session.tx.put_blob(digest, policies)
@@ -190,10 +190,12 @@ class Gateway(Operated):
         def work(session: Session) -> None:
             if not was_clean:
                 session.tx.append(Draft("gap", {"cause": "crash", "is_count_known": False}))
+            forgetting.returned(session)
             ruling.expire_due(session)
             levers.current(session.tx)
 
         self._do(self._active, work)
+        self.finish_erasures()
 
     def subscribe(self, subscriber: Callable[[Mapping[str, object]], object]) -> None:
         """Send every further event to `subscriber`, after it is durable. What the subscriber does changes nothing."""
@@ -202,6 +204,7 @@ class Gateway(Operated):
     def close(self) -> None:
         """Finish what is queued and let go of the store."""
         self._pool.shutdown(wait=True)
+        self._forget_at_last()
         self._record_gap_at_last()
         self._world.checkpoints.close()
         self._world.store.close()
@@ -248,6 +251,12 @@ class Gateway(Operated):
         try:
             self._world.store.submit(lambda tx: self._record_gap(tx, taken)).result(self._deadline_seconds)
         except (StoreError, LateError):
+            return
+
+    def _forget_at_last(self) -> None:
+        try:
+            self.finish_erasures()
+        except FAILURES:
             return
 
     def _refused(self, error: BaseException, request: Request, taken: list[Gap]) -> Refusal:

@@ -1,7 +1,8 @@
 """What operators do at a gate: stops, openings, and whatever else a named person moves. Each is a record (S12).
 
-Every act needs a person's credential and a reason. The rules are in core/lever.py and core/denial.py, the steps in
-steps/levers.py and steps/denials.py. An event tells of each act after it is durable, by pseudonyms.
+Every act needs a person's credential and a reason. The rules are in core/lever.py, core/denial.py and
+core/forgetting.py, the steps in the files of the same names in steps/. An event tells of each act after it is durable,
+by pseudonyms.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 from concurrent.futures import TimeoutError as LateError
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from demur.core import lever
 from demur.core.intake import Caller
-from demur.errors import OverloadedError
-from demur.steps import denials, levers, ruling, telling
+from demur.errors import OverloadedError, StoreError
+from demur.steps import denials, exporting, forgetting, levers, ruling, telling
 from demur.steps.deciding import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from demur.core.forgetting import Erasure, Hold
     from demur.core.lever import Levers, Opening, Stop
     from demur.core.record import Json
     from demur.ports import LedgerState
@@ -129,6 +133,46 @@ class Operated:
     def ledger_state(self) -> LedgerState:
         """How far the ledger is signed, and how far others hold it; raises `StoreError`."""
         return self._world.checkpoints.state()
+
+    def erase(self, person: str, *, credential: str, reason: str) -> Erasure:
+        """Erase a person (`type:id`): destroy the keys of all that is sealed about them (S5.5).
+
+        `pending` with what it waits for until the last copy of the keys is gone; calling again, closing and opening
+        go on with it. Raises `RulingError` where the credential is no operator's, a hold or a lever is about the
+        person or nothing is kept, and `StoreError` where nothing could be recorded and nothing was destroyed.
+        """
+        who = self._operator(credential, reason)
+        noted = self._do(self._active, lambda session: forgetting.note(session, who, person))
+        return self._carry_out(noted)
+
+    def hold(self, person: str, *, credential: str, reason: str) -> Hold:
+        """Place a legal hold on a person: nothing about them is erased or ends until it is released. As `kill`."""
+        who = self._operator(credential, reason)
+        return self._do(self._active, lambda session: forgetting.hold(session, who, person))
+
+    def release_hold(self, hold_id: str, *, credential: str, reason: str) -> None:
+        """End a legal hold; raises as `kill`."""
+        who = self._operator(credential, reason)
+        self._do(self._active, lambda session: forgetting.release(session, who, hold_id))
+
+    def export(self, person: str) -> dict[str, object]:
+        """All that is kept about a person (`type:id`), for that person; raises `RulingError` where nothing is."""
+        return exporting.export(self._world.store, self._world.vault, person)
+
+    def finish_erasures(self) -> tuple[Erasure, ...]:
+        """Go on with the erasures that are pending, and say where they stand; raises `StoreError`."""
+        pending = self._world.store.read(forgetting.read).pending
+        return tuple(self._carry_out(erasure) for erasure in pending)
+
+    def _carry_out(self, erasure: Erasure) -> Erasure:
+        try:
+            is_gone = self._do(self._active, lambda session: forgetting.destroy(session, erasure))
+            if not is_gone:
+                return msgspec.structs.replace(erasure, why=forgetting.BLOCKED)
+            records = forgetting.count(self._world, erasure)
+            return self._do(self._active, lambda session: forgetting.finish(session, erasure, records))
+        except StoreError as error:
+            return msgspec.structs.replace(erasure, why=str(error))
 
     def _tell(self, act: str, subject: str, who: Act, /, **more: Json) -> None:
         telling.tell_news(self._world, [who.news(f"governance.lever.{act}", subject, **more)])

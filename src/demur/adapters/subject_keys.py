@@ -33,6 +33,8 @@ N = TypeVar("N")
 Row = tuple[str, bytes]
 
 MAX_CACHED = 16_384
+BUSY_MS = 2_000
+"""How long to wait for another process that writes."""
 
 _CREATE = (
     """
@@ -160,7 +162,9 @@ class SubjectKeys:
         if not self._is_read_only:
             sqlite_file.rewrite_log(path)
         uri = f"{path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=2.0, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_MS / 1000, check_same_thread=False, isolation_level=None
+        )
         if self._is_read_only:
             return connection
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
@@ -211,7 +215,12 @@ class SubjectKeys:
 
     def _truncate(self) -> bool:
         """Move the write-ahead log into the file and cut it to nothing; whether nobody stood in the way."""
-        busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+        # Whoever reads may take as long as they like; nobody waits for that here.
+        self._execute("PRAGMA busy_timeout=0")
+        try:
+            busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+        finally:
+            self._execute(f"PRAGMA busy_timeout={BUSY_MS}")
         return not busy
 
     def _setting(self, name: str) -> bytes | None:

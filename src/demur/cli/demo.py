@@ -322,7 +322,7 @@ def _verified(home: Path) -> str:
     try:
         with closing(wiring.open_reader(home)) as reader:
             checked = chain.check(reader.records(), log=reader.log)
-            sealed = replay.check_sealed(reader.records(), reader, reader.vault)
+            sealed = replay.check_sealed(reader.records(), reader, reader.vault).sealed
     except LedgerError as error:
         return f"not ok: {error}"
     return f"ok: {checked.end.size} records, {sealed} with sealed values"

@@ -54,14 +54,17 @@ def verify(
         "ok": True,
         "log": reader.log,
         "records": end.size,
-        "sealed": sealed,
+        "sealed": sealed.sealed,
+        "forgotten": sealed.forgotten,
         "head": f"{end.size}:{end.record_hash.hex()}",
         "remarks": list(checked.remarks),
     }
     if as_json:
         terminal.write_json(answer)
         return
-    typer.echo(f"ok: {end.size} records of log `{reader.log}`, {sealed} of them with sealed values")
+    typer.echo(f"ok: {end.size} records of log `{reader.log}`, {sealed.sealed} of them with sealed values")
+    if sealed.forgotten:
+        typer.echo(f"forgotten: {sealed.forgotten} of those, as records tell")
     typer.echo(f"head: {answer['head']}")
     for remark in checked.remarks:
         typer.echo(f"remark: {remark}")

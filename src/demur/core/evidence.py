@@ -24,7 +24,7 @@ from demur.core.refusal import Refusal, secrets
 from demur.core.resolution import Approval, Facts, Learned
 from demur.core.review import Deferral
 from demur.core.terms import Entity, Missing, Outcome, Request, Timestamp, Value, parse_timestamp, to_json
-from demur.errors import IntakeError, LedgerError
+from demur.errors import ForgottenError, IntakeError, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Answer: TypeAlias = Union[Grant, Refusal, Deferral]
 """Exactly one of these leaves the gate."""
 
+ACTOR = "actor"
+"""The sealed field of whoever acted, where that is not the subject: of another person, so under another key."""
 MAX_NAMED = 32
 """How many determining rules a record names; it always says how many there were."""
 
@@ -52,6 +54,16 @@ class _Answered(msgspec.Struct, frozen=True, array_like=True):
     outcome: Outcome
     answer: msgspec.Raw
     granted: bytes
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+class _People(msgspec.Struct):
+    subject: _Id
+    actor: _Id
+    caller: str
 
 
 _answers = msgspec.msgpack.Decoder(_Answered)
@@ -122,7 +134,8 @@ def fields(facts: Facts, schema: Schema, answer: Answer, learned: Mapping[str, L
     kept = {path: _learned(item) for path, item in learned.items() if path not in secret_facts}
     approvals = [[item.review_id, [list(rule) for rule in item.rules]] for item in facts.approvals]
     granted = _visible(answer.arguments, secret) if isinstance(answer, Grant) else {}
-    return {
+    acting = {} if request.actor == request.subject else {ACTOR: _json(_entity(request.actor))}
+    return acting | {
         "request": _json(_request(request, secret)),
         "facts": _json(
             {"now": str(facts.now), "learned": kept, "approvals": approvals, "withheld": [*secret, *secret_facts]}
@@ -134,7 +147,7 @@ def fields(facts: Facts, schema: Schema, answer: Answer, learned: Mapping[str, L
 def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
     """The decision again; raises `LedgerError` where the fields do not fit the schema that they were judged under."""
     try:
-        plain = msgspec.json.decode(sealed["request"])
+        plain = _request_of(sealed)
         facts = msgspec.json.decode(sealed["facts"])
         withheld = tuple(facts["withheld"])
         request = _restore_request(plain, schema)
@@ -176,7 +189,7 @@ def _request(request: Request, secret: tuple[str, ...]) -> dict[str, object]:
     model = request.model
     return {
         "subject": _entity(request.subject),
-        "actor": _entity(request.actor),
+        **({ACTOR: _entity(request.actor)} if request.actor == request.subject else {}),
         "action": {"name": request.action, "properties": to_json(_visible(request.arguments, secret))},
         "resource": _entity(request.resource),
         "context": to_json(request.context),
@@ -275,5 +288,15 @@ def answer_of(sealed: Mapping[str, bytes], schema: Schema) -> Answer:
 
 def people_of(sealed: Mapping[str, bytes]) -> frozenset[str]:
     """The ids of everybody who asked for an action or is acted for, none of whom may rule on it (S7.2)."""
-    request = msgspec.json.decode(sealed["request"])
-    return frozenset({request["subject"]["id"], request["actor"]["id"], request["caller"]})
+    people = msgspec.convert(_request_of(sealed), _People)
+    return frozenset({people.subject.id, people.actor.id, people.caller})
+
+
+def _request_of(sealed: Mapping[str, bytes]) -> dict[str, object]:
+    """The request as kept, with whoever acted; raises `ForgottenError` where that person was erased."""
+    request = msgspec.json.decode(sealed["request"], type=dict[str, object])
+    if ACTOR in sealed:
+        return request | {ACTOR: msgspec.json.decode(sealed[ACTOR])}
+    if ACTOR not in request:
+        raise ForgottenError("whoever acted was erased")
+    return request

@@ -204,6 +204,11 @@ def unknown_grant() -> Objection:
     )
 
 
+def erased() -> Objection:
+    """What was granted cannot be read any more, so nobody can say whether this is it (S5.5)."""
+    return _conflict("person_erased", "the person whom this grant is for was erased; nothing may be carried out on it")
+
+
 def object_to_completion(state: GrantState) -> Objection | None:
     """Why an execution may not be reported as ended; `None` if it may: once, after redemption."""
     if state is GrantState.REDEEMED:

@@ -215,6 +215,11 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     properties: dict[str, Value] = {}
 
+    @property
+    def name(self) -> str:
+        """`type:id`, by which a person's key is found."""
+        return f"{self.type}:{self.id}"
+
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """The model that proposed the action, as far as the caller knows it."""

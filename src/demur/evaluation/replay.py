@@ -3,7 +3,7 @@
 - A chain that verifies shows that nobody changed a record without recomputing all that follow. Whoever could do that
   could change an outcome too; the sealed facts and the kept policies then contradict it (S3.7).
 - A decision whose rules read secret arguments or facts cannot be judged again, since those were never kept (S1.5). It
-  is counted as `withheld`, never as right.
+  is counted as `withheld`, never as right. One whose person was erased is counted as `erased`.
 - What was sealed is checked against the commitments in the record while it is opened.
 
 Clauses: S1.5, S3.7, S5.5.
@@ -11,6 +11,7 @@ Clauses: S1.5, S3.7, S5.5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +22,7 @@ from demur.core.decision import decide
 from demur.core.ledger import chain
 from demur.core.resolution import Layout
 from demur.core.schema import argument_path
-from demur.errors import DemurError, LedgerError
+from demur.errors import DemurError, ForgottenError, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,7 @@ class Status(StrEnum):
     SAME = "same"
     DIFFERS = "differs"
     WITHHELD = "withheld"
+    ERASED = "erased"
     UNDECIDABLE = "undecidable"
 
 
@@ -69,15 +71,52 @@ def replay(records: Iterable[StoredRecord], archive: Archive, vault: Vault) -> I
             yield _judge(record.sequence, leaf, archive, vault)
 
 
-def check_sealed(records: Iterable[StoredRecord], archive: Archive, vault: Vault) -> int:
-    """Check that what is sealed fits the commitments in the records; how many there were. Raises `LedgerError`."""
-    count = 0
+class Opened(msgspec.Struct, frozen=True):
+    """How many records have sealed values, and for how many of them a record tells why they cannot be opened."""
+
+    sealed: int
+    forgotten: int
+
+
+def check_sealed(records: Iterable[StoredRecord], archive: Archive, vault: Vault) -> Opened:
+    """Check that what is sealed fits the commitments in the records, or was destroyed by an erasure or at its end.
+
+    Raises `LedgerError`, also where nothing among the records tells why values are gone.
+    """
+    count, gone, told = 0, dict[int, str](), _Told(set(), [])
     for record in records:
         leaf = chain.read_leaf(record.leaf)
+        told.note(leaf)
         if "commit_root" in leaf:
-            _unseal(record.sequence, leaf, archive, vault)
             count += 1
-    return count
+            try:
+                _unseal(record.sequence, leaf, archive, vault)
+            except ForgottenError:
+                sealed = archive.find_sealed(record.sequence)
+                gone[record.sequence] = sealed.key_id if sealed else ""
+    for sequence, key_id in gone.items():
+        if not told.explains(sequence, key_id):
+            message = f"record {sequence}: its sealed values cannot be opened, and no record tells why"
+            raise LedgerError(message, hint="put back the store of keys; without it nothing about its persons opens")
+    return Opened(count, len(gone))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The keys that were erased and the ranges of records whose period ended, as the records tell."""
+
+    keys: set[object]
+    ranges: list[tuple[int, int]]
+
+    def note(self, leaf: Mapping[str, object]) -> None:
+        if leaf.get("type") == "erasure" and isinstance(keys := leaf.get("keys"), list):
+            self.keys.update(keys)
+        first, last = leaf.get("first"), leaf.get("last")
+        if leaf.get("type") == "retention" and isinstance(first, int) and isinstance(last, int):
+            self.ranges.append((first, last))
+
+    def explains(self, sequence: int, key_id: str) -> bool:
+        return key_id in self.keys or any(first <= sequence <= last for first, last in self.ranges)
 
 
 def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: Vault) -> Finding:
@@ -86,6 +125,8 @@ def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: V
         if policies is None:
             return Finding(sequence, Status.UNDECIDABLE, detail="its policies were not kept")
         kept = evidence.restore(_unseal(sequence, leaf, archive, vault), policies.schema)
+    except ForgottenError as error:
+        return Finding(sequence, Status.ERASED, detail=str(error))
     except DemurError as error:
         return Finding(sequence, Status.UNDECIDABLE, detail=str(error))
     read = policies.columns(kept.request.action, kept.request.resource.type)
@@ -111,7 +152,7 @@ def _unseal(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: 
         return vault.unseal(sealed)
     except LedgerError as error:
         message = f"record {sequence}: {error}"
-        raise LedgerError(message) from error
+        raise type(error)(message) from error
 
 
 def _recorded(leaf: Mapping[str, object]) -> str:
@@ -127,4 +168,4 @@ def _line(*parts: object) -> str:
     return " ".join(str(part) for part in parts if part)
 
 
-__all__ = ["Archive", "Finding", "Status", "check_sealed", "replay"]
+__all__ = ["Archive", "Finding", "Opened", "Status", "check_sealed", "replay"]

@@ -130,7 +130,7 @@ def judge(session: Session, prepared: Prepared) -> Answer:
         answer, _ = _write(session, judged)
         return answer
     key = vault.blind("request", request.caller, request.request_id)
-    mark = vault.blind("digest", request.digest)
+    mark = vault.blind_for(request.subject.name, "digest", request.digest)
     row = tx.find_request(key)
     if row is not None:
         return _repeated(session, row, mark)
@@ -145,6 +145,9 @@ def token_of(world: World, grant_id: str) -> str:
 
 
 def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
+    sealed = session.tx.find_sealed(row.sequence)
+    if sealed is None or not sealed.ciphertext or not session.world.vault.holds_key(sealed.key_id):
+        raise IntakeError("/request_id", expected="an id whose answer is still kept", found="one that was erased")
     if row.digest != mark:
         raise IntakeError(
             "/request_id",
@@ -152,9 +155,6 @@ def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
             found="another action",
             hint="use a fresh request id for every new action",
         )
-    sealed = session.tx.find_sealed(row.sequence)
-    if sealed is None:
-        raise IntakeError("/request_id", expected="an id whose answer is still kept", found="one that was erased")
     answer = evidence.answer_of(session.world.vault.unseal(sealed), session.active.policies.schema)
     token = token_of(session.world, answer.id) if isinstance(answer, Grant) else ""
     return evidence.stamped(answer, f"{session.tx.log}/{row.sequence}", token)
@@ -198,7 +198,7 @@ def _matching(session: Session, facts: Facts) -> Iterator[Review]:
 
 def _match(session: Session, facts: Facts) -> bytes:
     """The blinded action digest, of which subject and actor are part, by which reviews of this action are found."""
-    return session.world.vault.blind("match", facts.request.digest)
+    return session.world.vault.blind_for(facts.request.subject.name, "match", facts.request.digest)
 
 
 def _approvals(session: Session, facts: Facts) -> tuple[Approval, ...]:
@@ -269,7 +269,7 @@ def _break_glass(
     )
     request = judged.facts.request
     kept = evidence.fields(judged.facts, session.active.policies.schema, grant, judged.learned)
-    sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
+    sealed = world.seal(request, kept)
     members: dict[str, Json] = {
         "break_glass": opening.id,
         "decision": denied.sequence,
@@ -330,13 +330,12 @@ def _review(session: Session, judged: Judged) -> tuple[Review, bool]:
 def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
     facts, world, schema = judged.facts, session.world, session.active.policies.schema
     request = facts.request
-    kept = evidence.fields(facts, schema, answer, judged.learned)
-    sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
+    sealed = world.seal(request, evidence.fields(facts, schema, answer, judged.learned))
     people = evidence.Pseudonyms(
         subject=sealed.key_id,
-        actor=world.pseudonym("actor", request.actor.type, request.actor.id),
+        actor=world.mark(request.actor.name, "actor"),
         caller=world.pseudonym("caller", request.caller),
-        session=world.pseudonym("session", request.session) if request.session else "",
+        session=world.mark(request.subject.name, "session", request.session) if request.session else "",
     )
     members = evidence.body(judged.facts, judged.decision, answer, schema, people)
     gate = {"build": world.build, "tzdata": world.zones.version}
@@ -353,7 +352,7 @@ def _put_grant(
         digest = intake.digest(narrowed, session.active.policies.schema)
     used = _reserve(session, judged, grant.id)
     binding = Binding(
-        action=world.vault.blind("action", digest),
+        action=world.vault.blind_for(facts.request.subject.name, "action", digest),
         policy=judged.decision.policy_digest,
         obligations=tuple(item.type for item in ties.obligations),
         reviews=used,

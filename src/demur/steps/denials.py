@@ -48,6 +48,7 @@ _LIST = "denials"
 _HELD, _FREE = b"q", b"-"
 """The first byte of what is kept, so that most requests need not read the rest."""
 _MARK_BYTES = 16
+_NOBODY: Mapping[str, tuple[str, bytes]] = {}
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Denials).decode
 _decode_keys = msgspec.msgpack.Decoder(list[str]).decode
@@ -104,14 +105,14 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
         Bar.QUARANTINED, _REASON, request, schema, locale=locale, policy_version=version, as_of=tx.now
     )
     kept = evidence.fields(facts, schema, refused, {})
-    sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
+    sealed = world.seal(request, kept)
     members: dict[str, Json] = {
         "quarantine": key,
         "refusal_category": _REASON.category.value,
         "policy_version": active.digest,
         "requesting_entity": {
             "subject": sealed.key_id,
-            "actor": world.pseudonym("actor", request.actor.type, request.actor.id),
+            "actor": world.mark(request.actor.name, "actor"),
             "caller": world.pseudonym("caller", request.caller),
         },
     }
@@ -163,10 +164,15 @@ def quarantine(tx: Transaction, who: Act, *, caller: str, subject: Mapping[str, 
         message = f"just this is quarantined already, as `{key}`"
         raise RulingError(message, hint="`demur session list` shows what is quarantined")
     person = f"{subject['type']}:{subject['id']}"
-    told = {"caller": caller, "subject": person, "session": session, "reviewer": who.person.name, "reason": who.reason}
+    told = {"caller": caller, "subject": person, "session": session}
+    by = {"reviewer": who.person.name, "reason": who.reason}
     members: dict[str, Json] = {"cause": "operator", "operator": who.operator}
-    # Sealed under the subject's key and not the operator's: whom it is about must be erasable with that person.
-    _hold(who.world, tx, key, msgspec.structs.replace(denials, repeats=0), members=members, person=person, told=told)
+    # Sealed under the subject's key: whom it is about must be erasable with that person, and the operator's words with
+    # the operator.
+    operator = f"reviewer:{who.person.name}"
+    others = {name: (operator, text.encode("utf-8", "replace")) for name, text in by.items()}
+    afresh = msgspec.structs.replace(denials, repeats=0)
+    _hold(who.world, tx, key, afresh, members=members, person=person, told=told, others=others)
     return key
 
 
@@ -203,7 +209,7 @@ def show(tx: Transaction, vault: Vault, key: str) -> Held | None:
 
 
 def _key(world: World, caller: str, kind: str, name: str, session: str) -> str:
-    return world.pseudonym("denial", caller, kind, name, session)
+    return world.mark(f"{kind}:{name}", "denial", caller, session)
 
 
 def _find(tx: Transaction, key: str) -> Denials:
@@ -217,9 +223,9 @@ def _attempt(world: World, active: Active, facts: Facts, learned: Mapping[str, L
     claims = [str(facts.values[slot]) for slot, *_ in active.layout.claims]
     told = {path: item.state for path, item in learned.items() if not _is_confidential(schema, path)}
     return Attempt(
-        link=_mark(world, "link", denial.link_form(request, schema)),
-        exact=_mark(world, "exact", request.digest, *claims),
-        facts=_mark(world, "facts", denial.facts_form(told, active.digest)),
+        link=_mark(world, request, "link", denial.link_form(request, schema)),
+        exact=_mark(world, request, "exact", request.digest, *claims),
+        facts=_mark(world, request, "facts", denial.facts_form(told, active.digest)),
     )
 
 
@@ -227,8 +233,8 @@ def _is_confidential(schema: Schema, path: str) -> bool:
     return path in schema.facts and schema.facts[path].confidential
 
 
-def _mark(world: World, *parts: str) -> bytes:
-    return world.vault.blind("denial-mark", *parts)[:_MARK_BYTES]
+def _mark(world: World, request: Request, *parts: str) -> bytes:
+    return world.vault.blind_for(request.subject.name, "denial-mark", *parts)[:_MARK_BYTES]
 
 
 def _advice(refused: Refusal, request: Request, schema: Schema) -> Advice:
@@ -266,10 +272,12 @@ def _hold(
     members: Mapping[str, Json],
     person: str,
     told: Mapping[str, str],
+    others: Mapping[str, tuple[str, bytes]] = _NOBODY,
 ) -> None:
     """Record that the key is quarantined from now on, and keep it so."""
     fields = {name: text.encode("utf-8", "replace") for name, text in told.items() if text}
-    entry = tx.append(Draft("session_quarantined", {"key": key, **members}, world.vault.seal(person, "", fields)))
+    sealed = world.vault.seal(person, "", fields, others)
+    entry = tx.append(Draft("session_quarantined", {"key": key, **members}, sealed))
     _put(tx, key, denial.quarantine(denials, sequence=entry.sequence, now=tx.now))
     _list(tx, (*_listed(tx), key)[-MAX_LISTED:])
 

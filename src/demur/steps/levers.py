@@ -54,13 +54,14 @@ class Act:
     @property
     def operator(self) -> str:
         """The person's pseudonym, the same as in their rulings on reviews."""
-        return self.world.vault.blind("reviewer", self.person.name).hex()[:32]
+        return self.world.mark(f"reviewer:{self.person.name}", "reviewer")
 
-    def seal(self, **more: str) -> Sealed:
-        """Who did it, why, and about whom: only for those who may unseal."""
+    def seal(self, *, about: str = "", **more: str) -> Sealed:
+        """Who did it, why, and about whom: only for those who may unseal. Each of the two can be erased alone."""
         told = {"reviewer": self.person.name, "reason": self.reason, **{k: v for k, v in more.items() if v}}
         fields = {name: text.encode("utf-8", "replace") for name, text in told.items()}
-        return self.world.vault.seal(f"reviewer:{self.person.name}", "", fields)
+        others = {"about": (about, about.encode("utf-8", "replace"))} if about else {}
+        return self.world.vault.seal(f"reviewer:{self.person.name}", "", fields, others)
 
     def news(self, kind: str, subject: str, /, **more: Json) -> News:
         """What is told of the act to those who listen."""
@@ -169,7 +170,7 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
     locale, version = active.policies.documents.locale, active.digest
     refused = refusal.barred(Bar.STOPPED, reason, request, schema, locale=locale, policy_version=version, as_of=tx.now)
     kept = evidence.fields(facts, schema, refused, {})
-    sealed = world.vault.seal(f"{request.subject.type}:{request.subject.id}", request.digest, kept)
+    sealed = world.seal(request, kept)
     members: dict[str, Json] = {
         "stop": stop.id,
         "refusal_category": reason.category.value,
@@ -186,7 +187,7 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
 
 def actor_of(world: World, request: Request) -> str:
     """The actor's pseudonym, as records name it."""
-    return world.pseudonym("actor", request.actor.type, request.actor.id)
+    return world.mark(request.actor.name, "actor")
 
 
 def opening_for(world: World, tx: Transaction, request: Request) -> Opening | None:
@@ -194,7 +195,7 @@ def opening_for(world: World, tx: Transaction, request: Request) -> Opening | No
     levers = current(tx)
     if not levers.openings:
         return None
-    subject = world.pseudonym("subject", request.subject.type, request.subject.id)
+    subject = world.mark(request.subject.name, "subject")
     return levers.opening_of(request.action, subject, tx.now)
 
 
@@ -230,7 +231,7 @@ def _whom(who: Act, kind: str, entity: Mapping[str, str] | None) -> str:
     if not entity.get("type") or not entity.get("id"):
         message = f"expected the `type` and `id` of the {kind}, found {sorted(entity) or 'nothing'}"
         raise RulingError(message)
-    return who.world.pseudonym(kind, entity["type"], entity["id"])
+    return who.world.mark(_named(entity), kind)
 
 
 def _named(entity: Mapping[str, str] | None) -> str:

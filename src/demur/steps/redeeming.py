@@ -28,7 +28,7 @@ from demur.core.record import Draft
 from demur.core.refusal import Reason, Refusal, wanted
 from demur.core.review import Review
 from demur.core.terms import Category, Disposition, Outcome, to_json
-from demur.errors import IntakeError, LedgerError
+from demur.errors import ForgottenError, IntakeError, LedgerError
 from demur.steps import deciding, denials, levers
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Claim:
     """The action's name and the actor's pseudonym, by which stops cover it (S12)."""
     key: str = ""
     """The key of caller, subject and session, which may be quarantined (S6.2)."""
+    key_id: str = ""
+    """The key that the granted action is sealed under; erased in between, it is granted no more."""
 
 
 def examine(
@@ -96,13 +98,16 @@ def examine(
             kept.request, arguments=intake.retype(kept.request.action, arguments, active.policies.schema)
         )
         digest = intake.digest(actual, active.policies.schema)
+    except ForgottenError:
+        return Claim(grant_id, {}, binding.action, understood, {}, grant.erased())
     except (IntakeError, LedgerError):
         return Claim(grant_id, {}, b"", understood, {})
     objection = _recheck(world, active, kept, actual, is_glass=bool(binding.break_glass))
-    mark, actor = world.vault.blind("action", digest), levers.actor_of(world, actual)
+    mark, actor = world.vault.blind_for(actual.subject.name, "action", digest), levers.actor_of(world, actual)
     key = denials.key_of(world, actual)
     said = {name: to_json(value) for name, value in arguments.items()}
-    return Claim(grant_id, actual.arguments, mark, understood, said, objection, actual.action, actor, key)
+    whose = sealed.key_id
+    return Claim(grant_id, actual.arguments, mark, understood, said, objection, actual.action, actor, key, whose)
 
 
 def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
@@ -123,6 +128,7 @@ def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
         )
         or _object_to_levers(tx, claim, binding)
         or claim.objection
+        or (grant.erased() if not session.world.vault.holds_key(claim.key_id) else None)
         or grant.object_to_obligations(binding.obligations, claim.understands)
     )
     if objection is not None:

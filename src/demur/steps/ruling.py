@@ -19,7 +19,7 @@ from demur.core.record import Draft
 from demur.core.refusal import Refusal
 from demur.core.review import Deferral, Review, ReviewState, Ruling, Verdict
 from demur.core.terms import Audience, Duration
-from demur.errors import LedgerError, RulingError
+from demur.errors import ForgottenError, LedgerError, RulingError
 from demur.steps import deciding
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def rule(session: Session, reviewer: Reviewer, review_id: str, verdict: Verdict,
     before = _reviews.decode(row.body)
     if before.state is ReviewState.PENDING and before.state_at(tx.now) is ReviewState.EXPIRED:
         _expire(tx, row)
-    pseudonym = world.vault.blind("reviewer", reviewer.name).hex()[:32]
+    pseudonym = world.mark(f"reviewer:{reviewer.name}", "reviewer")
     ruling = Ruling(pseudonym, tuple(sorted(reviewer.roles)), verdict, tx.now)
     try:
         after = review.rule(before, ruling, reviewer=reviewer, barred=_barred(world, tx, row), now=tx.now)
@@ -165,7 +165,11 @@ def _barred(world: World, tx: Transaction, row: ReviewRow) -> frozenset[str]:
     if sealed is None:
         message = "expected to know who asked for this action, found that it was erased, so nobody may rule on it"
         raise RulingError(message)
-    return evidence.people_of(world.vault.unseal(sealed))
+    try:
+        return evidence.people_of(world.vault.unseal(sealed))
+    except ForgottenError as error:
+        message = "the person whom this action is for was erased, so nobody may rule on it"
+        raise RulingError(message, hint="it stays refused; at its deadline it is denied") from error
 
 
 def _expire(tx: Transaction, row: ReviewRow) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from demur.core import usage
+from demur.core import evidence, usage
 from demur.core.resolution import Layout
 from demur.core.terms import Timestamp
 from demur.errors import LedgerError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from demur.core.record import Sealed
     from demur.core.review import Reviewer
     from demur.core.schema import Counter
+    from demur.core.terms import Request
     from demur.ports import Checkpoints, Clock, Observer, Sources, Store, Vault, Zones
 
 _PROMPT = frozenset({"static", "content"})
@@ -76,7 +77,18 @@ class World:
     build: str
     checkpoints: Checkpoints = field(default_factory=Unsigned)
     pseudonym: Callable[..., str] = field(init=False)
-    """A stable name for whatever the parts name, meaningless without the log key; for records (S5.5)."""
+    """A stable name for whatever the parts name that is no person, meaningless without the log key (S5.5)."""
+
+    def mark(self, person: str, *parts: str) -> str:
+        """A stable name for a person, or what is about that person, meaningless once the person was erased (S5.5)."""
+        return self.vault.blind_for(person, *parts).hex()[:32]
+
+    def seal(self, request: Request, kept: dict[str, bytes]) -> Sealed:
+        """What is kept of a request under its subject's key, and whoever acted for that person under their own."""
+        actor = kept.get(evidence.ACTOR)
+        fields = {name: value for name, value in kept.items() if name != evidence.ACTOR}
+        others = {} if actor is None else {evidence.ACTOR: (request.actor.name, actor)}
+        return self.vault.seal(request.subject.name, request.digest, fields, others)
 
     def __post_init__(self) -> None:
         blind = self.vault.blind
@@ -85,7 +97,7 @@ class World:
 
 
 MAX_PSEUDONYMS = 4_096
-"""Actors, callers and sessions that are remembered, since the same few come again and again."""
+"""Callers that are remembered, since the same few come again and again."""
 
 
 @dataclass(frozen=True, slots=True)

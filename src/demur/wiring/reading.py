@@ -13,7 +13,7 @@ from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.recheck import altered
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.steps import denials, levers, ruling
+from demur.steps import denials, exporting, forgetting, levers, ruling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -87,6 +87,14 @@ class Reader:
         """The reviews in these states, the earliest deadline first. What is overdue still counts as pending here."""
         return self.store.read(lambda tx: ruling.find(tx, states=states, limit=limit))
 
+    def export(self, person: str) -> dict[str, object]:
+        """All that is kept about a person (`type:id`), for that person; raises `RulingError` where nothing is."""
+        return exporting.export(self.store, self.vault, person)
+
+    def forgetting(self) -> list[dict[str, object]]:
+        """The legal holds in force and the erasures that are not completed."""
+        return self.store.read(lambda tx: forgetting.describe(tx, self.vault))
+
     def levers(self) -> list[dict[str, object]]:
         """The operator's levers that are on or open, with who moved them and why."""
         return self.store.read(lambda tx: levers.describe(tx, self.vault))
@@ -135,6 +143,8 @@ def open_reader(home: Path) -> Reader:
 
 
 def _reader(store: SqliteReader | PostgresReader, vault: KeyVault) -> Reader:
+    # An old copy of the store of keys may have brought some back; until a gate destroys them again, nobody reads them.
+    vault.shun(store.read(lambda tx: tuple(forgetting.erased(tx))))
     return Reader(store, vault, store.log)
 
 
