@@ -35,13 +35,13 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
     channels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Whom obligations of the type `notify` tell: by the name that policies use, the URLs for Apprise."""
+    store: str = ""
+    """The URL of a PostgreSQL database instead of a file in the home; "" for what `DEMUR_STORE` says, if anything."""
+    keys: str = ""
+    """The URL of the database of the persons' keys that goes with it; "" for what `DEMUR_KEYS` says."""
     origin: str = ""
     """The name under which the ledger is signed: a URL without its scheme; "" for `demur.local/<log>`."""
     signers: Sequence[Signer] = ()
     """Who signs checkpoints, such as a key management service; by default a key in the home does."""
     checkpoint_seconds: float = 1.0
     """Checkpoints are signed at most this often, and when the gate closes."""
-    store: str = ""
-    """The URL of a PostgreSQL database instead of a file in the home; "" for what `DEMUR_STORE` says, if anything."""
-    keys: str = ""
-    """The URL of the database of the persons' keys that goes with it; "" for what `DEMUR_KEYS` says."""
