@@ -33,7 +33,7 @@ class StoredTree(Protocol):
 def read_stored(stored: StoredTree, level: int, number: int, width: int) -> bytes:
     """The first `width` hashes of a committed tile; less where the store does not hold them."""
     data = stored.find_tile(level, number)
-    if data is None and level == 0:
+    if data is None and level == 0 and width < WIDTH:
         return stored.record_hashes(number * WIDTH, number * WIDTH + width)
     return (data or b"")[: width * HASH_BYTES]
 

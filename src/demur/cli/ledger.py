@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demur.cli import terminal
+from demur.cli import ledger_tree, terminal
 from demur.cli.exits import ExitCode
 from demur.cli.terminal import HomeOption, JsonOption
 from demur.errors import ConfigurationError
@@ -28,6 +28,10 @@ TOLD = ("outcome", "refusal_category", "verdict", "triggering_policy", "review",
 app = typer.Typer(help="Verify, show and judge again what was recorded.", no_args_is_help=True, rich_markup_mode=None)
 
 
+app.command()(ledger_tree.tree)
+app.command()(ledger_tree.prove)
+
+
 @app.command()
 def verify(
     home: HomeOption,
@@ -37,17 +41,19 @@ def verify(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check every record, its place in the chain, and what is sealed to it.
+    """Check every record, its place in the chain, the stored tree over them, and what is sealed to them.
 
     Without --head this cannot notice that records were cut off at the end.
     """
-    from demur.core.ledger import chain
+    from demur.core.ledger import chain, tile
     from demur.evaluation import replay
 
     with _reader(home) as reader:
         expected = _link(head) if head else None
         size = reader.head().size
         checked = chain.check(_watched(reader, "verifying", size), log=reader.log, expected=expected)
+        hashes = (record.record_hash for record in reader.records(0, checked.end.size))
+        root = tile.check(hashes, reader.find_tile).root()
         sealed = replay.check_sealed(_watched(reader, "opening what is sealed", checked.end.size), reader, reader.vault)
     end = checked.end
     answer = {
@@ -57,6 +63,7 @@ def verify(
         "sealed": sealed.sealed,
         "forgotten": sealed.forgotten,
         "head": f"{end.size}:{end.record_hash.hex()}",
+        "root": root.hex(),
         "remarks": list(checked.remarks),
     }
     if as_json:
@@ -66,6 +73,7 @@ def verify(
     if sealed.forgotten:
         typer.echo(f"forgotten: {sealed.forgotten} of those, as records tell")
     typer.echo(f"head: {answer['head']}")
+    typer.echo(f"root: {answer['root']}")
     for remark in checked.remarks:
         typer.echo(f"remark: {remark}")
 

@@ -13,7 +13,7 @@ from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.recheck import altered
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.steps import denials, exporting, forgetting, levers, ruling
+from demur.steps import denials, exporting, forgetting, levers, proving, ruling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from demur.core.record import Sealed
     from demur.core.review import Review, ReviewState
     from demur.core.terms import Timestamp
-    from demur.ports import Head, StoredRecord, Transaction
+    from demur.ports import Head, StoredRecord, Transaction, Tree
     from demur.steps.denials import Held
+    from demur.steps.proving import Inclusion
     from demur.steps.ruling import ReviewRequest
 
 from demur.wiring import databases
@@ -49,6 +50,20 @@ class Reader:
     def head(self) -> Head:
         """The end of the ledger."""
         return self.store.read(lambda tx: tx.head)
+
+    def tree(self) -> Tree:
+        """Size and root of the tree over the records."""
+        return self.store.read(lambda tx: tx.tree())
+
+    def prove(self, sequence: int, size: int | None = None) -> Inclusion:
+        """That a record stands in the tree of `size` records, all for None; raises `LedgerError` for one that does not
+        exist, and where the stored tree contradicts the record.
+        """
+        return self.store.read(lambda tx: proving.prove(tx, sequence, size))
+
+    def find_tile(self, level: int, number: int, width: int) -> bytes:
+        """The first hashes of a stored tile, none where the tree does not have as many (`core.ledger.tile.Read`)."""
+        return self.store.read(lambda tx: proving.reading(tx)(level, number, width))
 
     def now(self) -> Timestamp:
         """The time by which reviews expire."""

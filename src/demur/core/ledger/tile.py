@@ -117,6 +117,12 @@ def edge(size: int) -> tuple[Place, ...]:
     return tuple(places)
 
 
+def stored_bytes(size: int) -> int:
+    """Bytes of all tiles of a tree of `size`, but for the partial one of level 0: its hashes stand with the leaves."""
+    above = sum(size >> HEIGHT * level for level in range(1, _levels(size)))
+    return ((size - size % WIDTH) + above) * HASH_BYTES
+
+
 def root(size: int, read: Read) -> bytes:
     """The root of the first `size` leaves; raises `LedgerError` where a tile has another length than asked for."""
     _check_size(size)
@@ -167,6 +173,18 @@ def prove_consistency(old: int, new: int, read: Read) -> tuple[bytes, ...]:
     if not is_known:
         proof.append(tiles.root(first, last))
     return tuple(reversed(proof))
+
+
+def check(leaf_hashes: Iterable[bytes], read: Read) -> Frontier:
+    """The edge of the tree over these leaf hashes; raises `LedgerError` where a tile that is read is not theirs."""
+    frontier = Frontier()
+    for leaf_hash in leaf_hashes:
+        for level, number, data in frontier.append(leaf_hash):
+            _check_tile(level, number, data, read)
+    for place in edge(frontier.size):
+        assert place.level is not None
+        _check_tile(place.level, *frontier.partial(place.level), read)
+    return frontier
 
 
 class Frontier:
@@ -283,6 +301,12 @@ class _Tiles:
         while len(hashes) > 1:
             hashes = [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
         return hashes[0]
+
+
+def _check_tile(level: int, number: int, data: bytes, read: Read) -> None:
+    hashes = len(data) // HASH_BYTES
+    if read(level, number, hashes) != data:
+        raise LedgerError(f"`{path(level, number, hashes)}`: the stored tile is not that of the records")
 
 
 def _folded(peaks: Sequence[bytes]) -> bytes:
