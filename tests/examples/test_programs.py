@@ -19,7 +19,6 @@ from demur.wiring import Settings, open_gate
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 QUIET = parse_timestamp("2026-11-20T09:00:00Z")
 """A Friday morning on which no maintenance is announced."""
-TRANSFER = "Send money from the account"
 
 
 class StoppedClock:
@@ -138,33 +137,35 @@ def test_the_hundred_and_first_action_of_a_day_is_refused(bank: demur.Gateway) -
     assert answers[100] == "deny quota_exceeded recommendations/rate_limit_protect"
 
 
-def seen(answer: object, audience: demur.Audience, locale: str, *, wanted: str) -> dict[str, object]:
-    """What an audience gets, without what names this one request; `wanted` is the action in words."""
+def seen(answer: object, audience: demur.Audience, locale: str) -> dict[str, object]:
+    """What an audience gets, without what names this one request."""
     assert isinstance(answer, demur.Refusal)
     context = answer.to_dict(audience=audience, locale=locale)["context"]
     assert isinstance(context, dict)
     for name in ("audit_id", "as_of"):
         del context[name]
     del context["refusal"]["refused_action"]
-    reason = context["refusal"]["refusal_reason"]
-    assert wanted in reason["explanation"]
-    reason["explanation"] = reason["explanation"].replace(wanted, "it")
     return context
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
 @pytest.mark.parametrize("audience", [demur.Audience.END_USER, demur.Audience.AGENT])
-def test_nobody_below_operator_can_tell_a_regulatory_review_from_an_action_that_nothing_permits(
+def test_nobody_below_operator_can_tell_a_regulatory_review_from_a_frozen_account(
     bank: demur.Gateway, audience: demur.Audience, locale: str
 ) -> None:
-    subject = {"type": "user", "id": "yuki"}
-    account = {"type": "account", "id": "acc-yuki"}
     transfer = {"name": "transfer", "properties": {"amount": 100, "payee": "Ana"}}
-    examined = bank.decide({"subject": subject, "action": transfer, "resource": account})
-    ordinary = bank.decide({"subject": subject, "action": {"name": "open_letter"}, "resource": account})
+    examined, frozen = (
+        bank.decide(
+            {
+                "subject": {"type": "user", "id": holder},
+                "action": transfer,
+                "resource": {"type": "account", "id": f"acc-{holder}"},
+            }
+        )
+        for holder in ("yuki", "jonas")
+    )
 
-    told = seen(examined, audience, locale, wanted=TRANSFER)
-    assert told == seen(ordinary, audience, locale, wanted="open_letter")
+    assert seen(examined, audience, locale) == seen(frozen, audience, locale)
     assert "regulatory" not in msgspec.json.encode(examined.to_dict(audience=audience, locale=locale)).decode()
 
 
