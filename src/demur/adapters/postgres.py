@@ -171,7 +171,7 @@ class _Readers:
         try:
             yield rows
             try:
-                connection.rollback()
+                connection.commit()
             except psycopg.Error as error:
                 raise failed("read", self._place, error) from error
         except BaseException:

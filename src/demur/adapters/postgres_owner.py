@@ -23,10 +23,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import psycopg
+from psycopg import sql
 
 from demur.adapters import growth, postgres_connection, postgres_rows, stamping
 from demur.adapters.counters import Counters
@@ -35,7 +36,7 @@ from demur.adapters.postgres_connection import Place, failed
 from demur.adapters.postgres_rows import PostgresGroup, Rows
 from demur.core.ledger.tile import Frontier
 from demur.core.record import WriterStamp
-from demur.core.terms import MAX_INT, Timestamp
+from demur.core.terms import Timestamp
 from demur.errors import StoreError
 from demur.ports import Head
 
@@ -52,21 +53,19 @@ BEAT_SECONDS = 15.0
 """How often a replica says that it is there."""
 GONE_SECONDS = 60.0
 """A replica that said nothing for so long was killed."""
-MAX_MISSED = 4_096
-"""Records of others that a replica takes over one by one; after more it reads the edge of the tree anew."""
 PAUSE_SECONDS = 0.1
-"""Between two attempts to learn what became of a commit."""
+"""Between two attempts to reach a database that could not be reached."""
 
 T = TypeVar("T")
 _Row = tuple[Any, ...]
-_LOCK = "SELECT value FROM meta WHERE log = %s AND name = %s FOR UPDATE"
-_LOOK = (
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
-    "current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')"
+_PREPARED = (
+    "PREPARE demur_lock (text, text) AS SELECT value FROM meta WHERE log = $1 AND name = $2 FOR UPDATE; "
+    "PREPARE demur_look (text, bigint) AS SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, "
+    "current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), "
+    "ARRAY(SELECT record_hash FROM records WHERE log = $1 AND sequence >= $2 ORDER BY sequence LIMIT 4096)"
 )
-_HASHES = (
-    "SELECT record_hash FROM records WHERE log = %s AND sequence >= %s AND sequence < %s ORDER BY sequence LIMIT %s"
-)
+"""Lock the head row; look at the time, the settings, and the hashes of the records from one on."""
+_TURN = "BEGIN; EXECUTE demur_lock ({log}, {head}); EXECUTE demur_look ({log}, {known})"
 
 
 class HeadRow(msgspec.Struct, frozen=True, array_like=True):
@@ -132,6 +131,8 @@ class Replica:
         self._seen = 0
         self._database_time = 0
         self._warnings: list[str] = []
+        self._unreachable: StoreError | None = None
+        self._retry_at = 0.0
         postgres_connection.migrate(place)
         try:
             self._enter()
@@ -167,7 +168,7 @@ class Replica:
             raise failure
         is_due = self._database_time - self._seen >= BEAT_SECONDS * 1e9
         if group.writes.is_empty() and not is_due:
-            self._end("COMMIT")
+            self._let_go()
             return
         self._groups += 1
         self._warnings.clear()
@@ -204,7 +205,7 @@ class Replica:
         try:
             self._lock()
             self._execute("DELETE FROM meta WHERE log = %s AND name = %s", self._log, self._name)
-            self._end("COMMIT")
+            self._end()
         except StoreError:
             pass  # Whoever opens later then finds a replica that vanished, which is how it looks from there.
         finally:
@@ -237,21 +238,21 @@ class Replica:
             postgres_rows.put_meta(self._cursor, self._log, self._own_row(self._stamp))
         except psycopg.Error as error:
             raise failed("write", self._place, error) from error
-        self._end("COMMIT")
+        self._end()
         self._seen, self._must_resume = self._database_time, False
 
     def _lock(self) -> None:
         """Lock the head row and read what has changed since this replica had it; raises `StoreError`."""
         connection = self._connection or self._reopen()
-        known = self._frontier.size
+        # One round trip. Each statement sees what is committed when it begins, so the last one sees all there is. It is
+        # a plain query, since a pipeline's last message would keep the server from ending a transaction that idles.
+        turn = sql.SQL(_TURN).format(log=self._log, head=HEAD, known=self._frontier.size)
         try:
-            # One round trip. Each statement sees what is committed when it begins, so the later ones see all there is.
-            with connection.pipeline():
-                connection.execute(b"BEGIN")
-                head = connection.execute(_LOCK, (self._log, HEAD), binary=True)
-                look = connection.execute(_LOOK)
-                more = connection.execute(_HASHES, (self._log, known, MAX_INT, MAX_MISSED), binary=True)
-            found, (nanos, *settings), hashes = head.fetchone(), look.fetchall()[0], more.fetchall()
+            cursor = connection.execute(turn, prepare=False)
+            cursor.nextset()
+            found = cursor.fetchone()
+            cursor.nextset()
+            nanos, *settings, hashes = cursor.fetchall()[0]
         except psycopg.Error as error:
             raise failed("write", self._place, error) from error
         if found is None:
@@ -259,7 +260,7 @@ class Replica:
         postgres_connection.check_settings(tuple(settings), self._place)
         self._database_time = nanos * 1_000
         self._shared.set(self._database_time)
-        self._follow(_read(_HEADS, found[0]), [row[0] for row in hashes])
+        self._follow(_read(_HEADS, found[0]), hashes)
         if self._must_resume:
             self._resume()
 
@@ -272,7 +273,7 @@ class Replica:
         if self._frontier.size + len(hashes) == head.size:
             for record_hash in hashes:
                 self._frontier.append(record_hash)
-        else:
+        else:  # It missed more than it was told of.
             self._frontier = growth.load(self._rows, head.size)
         self._head = head
 
@@ -303,7 +304,20 @@ class Replica:
             )
 
     def _reopen(self) -> Connection[_Row]:
-        connection = postgres_connection.open_writer(self._place)
+        # A database that recovers must not be kept busy by refusing us.
+        if self._unreachable is not None and time.monotonic() < self._retry_at:
+            raise StoreError(str(self._unreachable), hint=self._unreachable.hint) from self._unreachable
+        try:
+            connection = postgres_connection.open_writer(self._place)
+        except StoreError as error:
+            self._unreachable, self._retry_at = error, time.monotonic() + PAUSE_SECONDS
+            raise
+        self._unreachable = None
+        try:
+            connection.execute(_PREPARED, prepare=False)
+        except psycopg.Error as error:
+            connection.close()
+            raise failed("open", self._place, error) from error
         connection.add_notice_handler(self._noticed)
         self._must_resume = True
         self._connection, self._rows = connection, Rows(connection, self._log)
@@ -335,7 +349,7 @@ class Replica:
                 # With the lock comes the certainty that the first transaction has ended, one way or the other.
                 self._lock()
                 found = dict(self._rows.own_meta(self._name)).get(self._name)
-                self._end("ROLLBACK")
+                self._end()
                 return found is not None and _read(_REPLICAS, found).groups == self._groups
             except StoreError:
                 self.abandon()
@@ -343,16 +357,24 @@ class Replica:
                     return False
                 time.sleep(PAUSE_SECONDS)
 
+    def _let_go(self) -> None:
+        """End a turn that wrote nothing. Where that fails nothing is lost, and what was read is as good as ever."""
+        try:
+            self._end()
+        except StoreError:
+            self.abandon()
+
     def _execute(self, query: str, *values: object) -> None:
         try:
             self._cursor.execute(query.encode(), values)
         except psycopg.Error as error:
             raise failed("write", self._place, error) from error
 
-    def _end(self, how: Literal["COMMIT", "ROLLBACK"]) -> None:
+    def _end(self) -> None:
+        # Never ROLLBACK: after it the driver would prepare every statement anew.
         assert self._connection is not None
         try:
-            self._connection.execute(how)
+            self._connection.execute(b"COMMIT")
         except psycopg.Error as error:
             raise failed("write", self._place, error) from error
 
