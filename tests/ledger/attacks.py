@@ -284,7 +284,7 @@ def pipe(folder: Path) -> None:
 
 NEWEST = honest().files["checkpoint"].decode()
 UNWITNESSED = f"log {LOG_KEY.vkey}\nquorum none\n"
-WINDOW = POLICY + f"#demur window {LOG_KEY.name}+{LOG_KEY.key_id.hex()} 0 500\n"
+WINDOW = f"# sizes from 0 to 500\n{POLICY}"
 
 
 def run(attack: Attack, folder: Path, independent: GoVerifier | None) -> Outcome:

@@ -75,12 +75,11 @@ def test_random_texts_are_answered(tmp_path: Path, what: str) -> None:
     attacks.remember_signatures()
     export = exports.whole(exports.leaves(5))
     texts = {
-        "policy": exports.POLICY.encode() + b"group g 1 W1\n#demur window x 1 -\n",
+        "policy": f"# sizes from 0 to 900\n{exports.POLICY}".encode(),
         "proof": proof(export, 3),
         "leaf": export.leaves[3],
         "checkpoint": export.files["checkpoint"],
     }
-    texts["policy"] = exports.POLICY.encode()
     folder = export.write(tmp_path / "export")
     chance = random.Random(11)
     for _ in range(ROUNDS // 4):

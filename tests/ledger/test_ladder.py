@@ -176,7 +176,8 @@ def test_the_quorum_is_counted(tmp_path: Path, rule: str, signers: list[Signer],
         f"{GROUPS}group none any a\nquorum none\n",
         "allow everything\nquorum none\n",
         "quorum none\x00\n",
-        "#demur window ledger.example/shop+00000000 0 5\nquorum none\n",
+        "# sizes from here\nquorum none\n",
+        "# sizes from 0 to\nquorum none\n",
     ],
 )
 def test_a_policy_that_cannot_be_read_decides_nothing(tmp_path: Path, text: str) -> None:

@@ -287,6 +287,8 @@ class Policy:
     groups: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     members: set[str] = field(default_factory=set)
     quorum: str = ""
+    window: tuple[int, int] = (0, MAX_SIZE)
+    """The sizes of the log in the next line, where a comment `# sizes from 0 to 5041` stands before it."""
 
     def is_met(self, name: str, present: set[str]) -> bool:
         """Whether the witnesses that are present satisfy a witness, a group, or `none`."""
@@ -299,7 +301,8 @@ class Policy:
             case ["log", text] | ["log", text, _]:
                 key = _key(text, 1)
                 _need(key is not None, "expected an Ed25519 key, found one of another type")
-                self.logs += [key] if key else []
+                self.logs += [replace(key, first=self.window[0], last=self.window[1])] if key else []
+                self.window = (0, MAX_SIZE)
                 _need(len({each.data for each in self.logs}) == len(self.logs), "expected a key that no other log has")
             case ["witness", name, text] | ["witness", name, text, _]:
                 self._check_new(name)
@@ -311,11 +314,8 @@ class Policy:
             case ["quorum", name] if not self.quorum:
                 _need(name == "none" or self._is_named(name), f"expected a witness or a group, found `{_shown(name)}`")
                 self.quorum = name
-            case ["#demur", "window", label, first, last]:
-                found = [key for key in self.logs if key.label == label]
-                _need(len(found) == 1, f"expected a log's key that was named before, found `{_shown(label)}`")
-                end = MAX_SIZE if last == "-" else _number(last)
-                self.logs[self.logs.index(found[0])] = replace(found[0], first=_number(first), last=end)
+            case ["#", "sizes", "from", first, *rest] if not rest or (len(rest) == 2 and rest[0] == "to"):
+                self.window = (_number(first), _number(rest[1]) if rest else MAX_SIZE)
             case _:
                 raise InvalidError("expected `log`, `witness`, `group` or one `quorum`")
 
@@ -358,7 +358,7 @@ def read_policy(data: bytes) -> Policy:
         words = [word for word in re.split("[ \t]+", line) if word]
         try:
             _need(re.search("[\0-\x08\x0b-\x1f\x7f]", line) is None, "expected no control characters")
-            if words and (words[0] == "#demur" or not words[0].startswith("#")):
+            if words and (words[:3] == ["#", "sizes", "from"] or not words[0].startswith("#")):
                 policy.read(words)
         except (ValueError, InvalidError) as error:
             raise UndecidableError(f"line {number} of the policy cannot be read: {_shown(error)}") from error
