@@ -24,19 +24,20 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from demur.accounting import NO_RHYTHM, Accounted
 from demur.core import evidence, refusal
 from demur.core.grant import Completion
 from demur.core.record import Draft
 from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
 from demur.errors import DemurError, IntakeError, LedgerError, RulingError, StoreError
-from demur.operating import LOCAL, Operated
-from demur.steps import deciding, forgetting, levers, redeeming, ruling, telling
+from demur.operating import LOCAL
+from demur.steps import attesting, deciding, forgetting, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
 from demur.steps.world import Outage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from demur.core.evidence import Answer
     from demur.core.grant import Redemption
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from demur.core.review import Review
     from demur.core.terms import Request, Value
     from demur.ports import Transaction
+    from demur.steps.attesting import Rhythm, Verify
     from demur.steps.deciding import Asked
     from demur.steps.ruling import ReviewRequest
     from demur.steps.telling import News
@@ -61,11 +63,19 @@ MAX_PREPARING = 8
 """Requests that wait for slow fact sources at a time, beside those whose callers wait themselves."""
 
 
-class Gateway(Operated):
+class Gateway(Accounted):
     """The gate. Safe to use from any thread; `submit` never blocks on the store, `decide` waits for the answer."""
 
-    def __init__(self, world: World, active: Active, *, deadline_seconds: float = 10.0) -> None:
-        super().__init__(world, active, deadline_seconds=deadline_seconds)
+    def __init__(
+        self,
+        world: World,
+        active: Active,
+        *,
+        deadline_seconds: float = 10.0,
+        verify: Verify = attesting.trust_nobody,
+        received: Sequence[str] = (),
+    ) -> None:
+        super().__init__(world, active, deadline_seconds=deadline_seconds, verify=verify, received=received)
         self._outage = Outage()
         self._pool = ThreadPoolExecutor(MAX_PREPARING, "demur-preparing")
 
@@ -83,7 +93,7 @@ class Gateway(Operated):
         active = self._active
         asked = deciding.ask(active, request, caller)
         reply = _Reply(self._world, asked.request, self._refused)
-        if asked.is_slow:
+        if asked.is_slow or self._is_received(asked.request):
             self._pool.submit(self._answer, active, asked, reply)
         else:
             self._answer(active, asked, reply)
@@ -184,10 +194,12 @@ class Gateway(Operated):
             replaced.sources.close()
         telling.tell_activation(self._world, digest)
 
-    def begin(self, *, was_clean: bool) -> None:
-        """Record what happened while nobody watched: a crash (a gap of unknown size) and reviews that expired."""
+    def begin(self, *, was_clean: bool, rhythm: Rhythm = NO_RHYTHM) -> None:
+        """Record the opening, and what nobody watched: a crash (a gap of unknown size), reviews that expired."""
+        self._rhythm = rhythm
 
         def work(session: Session) -> None:
+            attesting.start(session.tx, rhythm)
             if not was_clean:
                 session.tx.append(Draft("gap", {"cause": "crash", "is_count_known": False}))
             forgetting.returned(session)
@@ -203,6 +215,7 @@ class Gateway(Operated):
 
     def close(self) -> None:
         """Finish what is queued and let go of the store."""
+        self._stop_pulse()
         self._pool.shutdown(wait=True)
         self._forget_at_last()
         self._record_gap_at_last()
@@ -225,10 +238,11 @@ class Gateway(Operated):
             self._record_gap(tx, reply.taken)
             session = Session(self._world, active, tx)
             reply.news = session.news
-            return deciding.judge(session, prepared)
+            return self._judge(session, prepared, received)
 
         is_queued = False
         try:
+            received = self._receive(asked.request, reply) if self._is_received(asked.request) else None
             prepared = deciding.prepare(self._world, active, asked)
             self._world.store.submit(work, reply)
             is_queued = True
@@ -249,7 +263,7 @@ class Gateway(Operated):
     def _record_gap_at_last(self) -> None:
         taken: list[Gap] = []
         try:
-            self._world.store.submit(lambda tx: self._record_gap(tx, taken)).result(self._deadline_seconds)
+            self._world.store.submit(lambda tx: self._record_end(tx, taken)).result(self._deadline_seconds)
         except (StoreError, LateError):
             return
 
@@ -258,6 +272,11 @@ class Gateway(Operated):
             self.finish_erasures()
         except FAILURES:
             return
+
+    def _record_end(self, tx: Transaction, taken: list[Gap]) -> None:
+        self._record_gap(tx, taken)
+        if self._rhythm.heartbeat_seconds:
+            attesting.end(tx)
 
     def _refused(self, error: BaseException, request: Request, taken: list[Gap]) -> Refusal:
         """The answer where judging or recording failed; what was taken to be recorded is counted again."""

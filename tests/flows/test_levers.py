@@ -65,7 +65,9 @@ def test_a_stopped_request_is_told_to_wait_in_plain_words(shop: Shop, operator: 
     refused = shop.gate.decide(refund(100))
     assert refused.reason.category == Category.STATE_CONFLICT
     assert refused.reason.disposition == Disposition.WAIT
-    assert "“refund” was stopped by an operator for the time being." in refused.explain(audience=demur.Audience.END_USER)
+    assert "“refund” was stopped by an operator for the time being." in refused.explain(
+        audience=demur.Audience.END_USER
+    )
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,8 @@ class Meter:
             "SELECT id, action, at, grant_id, mark FROM granted WHERE n IS NULL ORDER BY id LIMIT ?",
             (meter.MAX_OPERATIONS,),
         ).fetchall()
+        # What waits for the next statement must not lie before the end of this one.
+        end = rows[-1][2] if len(rows) == meter.MAX_OPERATIONS else str(self._clock.now())
         counts = connection.execute("SELECT cause, action, count, first, last FROM counted ORDER BY 1, 2").fetchall()
         ungranted = tuple(Ungranted(*row[1:]) for row in counts if row[0] == _NOT_GRANTED)
         said = Statement(
@@ -205,7 +207,7 @@ class Meter:
             n=n,
             previous=self._get(connection, "digest") or meter.FIRST,
             since=since,
-            until=str(max(self._clock.now(), meter.parse_time(since))),
+            until=str(max(meter.parse_time(end), meter.parse_time(since))),
             operations=len(rows) + sum(item.count for item in ungranted),
             granted=tuple(Granted(*row[1:]) for row in rows),
             ungranted=ungranted,

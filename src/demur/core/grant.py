@@ -31,6 +31,7 @@ class GrantState(StrEnum):
 
     LIVE = "live"
     REDEEMED = "redeemed"
+    STARTED = "started"
     COMPLETED = "completed"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -211,11 +212,18 @@ def erased() -> Objection:
 
 def object_to_completion(state: GrantState) -> Objection | None:
     """Why an execution may not be reported as ended; `None` if it may: once, after redemption."""
-    if state is GrantState.REDEEMED:
+    if state in {GrantState.REDEEMED, GrantState.STARTED}:
         return None
     if state in {GrantState.LIVE, GrantState.REVOKED}:
         return _conflict("grant_not_redeemed", "the grant was not redeemed, so nothing can have been carried out on it")
     return _conflict("grant_completed", "the end of this execution was reported already")
+
+
+def object_to_start(state: GrantState) -> Objection | None:
+    """Why an execution may not be reported as begun; `None` if it may: once, between redemption and its end."""
+    if state is GrantState.STARTED:
+        return _conflict("grant_started", "the beginning of this execution was reported already")
+    return None if state is GrantState.REDEEMED else object_to_completion(state)
 
 
 def object_to_revocation(state: GrantState) -> Objection:

@@ -126,7 +126,7 @@ def judge(session: Session, prepared: Prepared) -> Answer:
         if (blocked := bar(session.world, session.active, tx, prepared.facts)) is not None:
             return blocked
     if not request.request_id:
-        judged = _judged(session, prepared)
+        judged = assess(session, prepared)
         answer, _ = _write(session, judged)
         return answer
     key = vault.blind("request", request.caller, request.request_id)
@@ -134,7 +134,7 @@ def judge(session: Session, prepared: Prepared) -> Answer:
     row = tx.find_request(key)
     if row is not None:
         return _repeated(session, row, mark)
-    answer, entry = _write(session, _judged(session, prepared))
+    answer, entry = _write(session, assess(session, prepared))
     tx.put_request(RequestRow(key, mark, entry.sequence))
     return answer
 
@@ -160,7 +160,8 @@ def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
     return evidence.stamped(answer, f"{session.tx.log}/{row.sequence}", token)
 
 
-def _judged(session: Session, prepared: Prepared) -> Judged:
+def assess(session: Session, prepared: Prepared) -> Judged:
+    """Judge, with history as it stands under the lock; nothing is written."""
     facts, learned = prepared.facts, prepared.learned
     if prepared.history:
         counted = {path: Learned(_count(session, path, facts), facts.now) for path in prepared.history}

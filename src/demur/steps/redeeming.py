@@ -139,6 +139,7 @@ def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
         "decision": row.sequence,
         "policy_version": session.active.digest,
         "mark": meter.mark(key, claim.name, claim.said),
+        **({"key": claim.key} if claim.key else {}),
     }
     entry = tx.append(Draft("grant_redeemed", members))
     tx.put_grant(msgspec.structs.replace(row, state=GrantState.REDEEMED))
@@ -146,6 +147,20 @@ def redeem(session: Session, claim: Claim) -> Redemption | Refusal:
     _use_up(tx, binding)
     audit_id = f"{tx.log}/{entry.sequence}"
     return Redemption(grant_id=row.id, audit_id=audit_id, arguments=claim.arguments, mark_key=key)
+
+
+def started(session: Session, grant_id: str) -> Refusal | None:
+    """Record that an execution begins. `None` when done; a refusal where this grant has none to begin."""
+    tx = session.tx
+    row = tx.find_grant(grant_id)
+    if row is None:
+        return _refuse(session, "", grant.unknown_grant())
+    objection = grant.object_to_start(GrantState(row.state))
+    if objection is not None:
+        return _refuse(session, row.id, objection)
+    tx.append(Draft("grant_started", {"grant": row.id, "decision": row.sequence}))
+    tx.put_grant(msgspec.structs.replace(row, state=GrantState.STARTED))
+    return None
 
 
 def complete(session: Session, grant_id: str, how: Completion) -> Refusal | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demur.adapters import ed25519
 from demur.adapters import policies as loading
 from demur.adapters.callables import UnregisteredSource
 from demur.adapters.clock import SystemClock
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
 from demur.adapters.notifying import Notifier
+from demur.adapters.pulse import Beat, Pulse
 from demur.adapters.reviewers import ReviewerBook
 from demur.adapters.sources import DeclaredSources
 from demur.adapters.sqlite import SqliteStore
@@ -22,6 +25,7 @@ from demur.core.policy.index import PolicySet
 from demur.core.record import check_log
 from demur.gateway import Gateway
 from demur.observability.events import Events
+from demur.steps.attesting import Rhythm
 from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
@@ -82,7 +86,7 @@ def open_desk(home: Path, *, clock: Clock | None = None) -> Parts:
         documents = reader.policies_in_force()
     finally:
         reader.close()
-    settings = Settings(home, home, reader.log, clock=clock or SystemClock())
+    settings = Settings(home, home, reader.log, clock=clock or SystemClock(), heartbeat_seconds=0)
     policies = PolicySet.build(documents, TzdataZones())
     silent = {name: UnregisteredSource(name) for name in documents.schema.sources}
     return _open(settings, Active.of(policies, DeclaredSources(documents.schema, silent)), encode_compiled(documents))
@@ -101,8 +105,14 @@ def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
         observer = Events()
         checkpoints = open_checkpoints(settings, store, observer)
         world = World(store, vault, clock, TzdataZones(), book, observer, settings.log, BUILD, checkpoints)
-        gate = Gateway(world, active, deadline_seconds=settings.deadline_seconds)
-        gate.begin(was_clean=was_clean)
+        gate = Gateway(
+            world,
+            active,
+            deadline_seconds=settings.deadline_seconds,
+            verify=ed25519.verify,
+            received=settings.received,
+        )
+        gate.begin(was_clean=was_clean, rhythm=_rhythm(settings))
         gate.activate(active, compiled)
     except BaseException:
         # What was taken would keep the next opening out.
@@ -110,7 +120,24 @@ def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
         vault.close()
         raise
     _attend(notifier, world, active)
+    gate.keep_pulse(_pulse(gate, settings))
     return Parts(gate, settings, world, book, notifier)
+
+
+def _rhythm(settings: Settings) -> Rhythm:
+    if settings.home is None:
+        return Rhythm()
+    return Rhythm(settings.heartbeat_seconds, settings.canary_seconds, tuple(sorted(settings.canaries)))
+
+
+def _pulse(gate: Gateway, settings: Settings) -> Pulse:
+    if settings.home is None:
+        return Pulse([])
+    canaries = [
+        Beat(f"canary {name}", settings.canary_seconds, partial(gate.canary, name, request))
+        for name, request in settings.canaries.items()
+    ]
+    return Pulse([Beat("heartbeat", settings.heartbeat_seconds, gate.heartbeat), *canaries])
 
 
 def _attend(notifier: Notifier, world: World, active: Active) -> None:

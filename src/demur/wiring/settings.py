@@ -45,3 +45,10 @@ class Settings:
     """Who signs checkpoints, such as a key management service; by default a key in the home does."""
     checkpoint_seconds: float = 1.0
     """Checkpoints are signed at most this often, and when the gate closes."""
+    heartbeat_seconds: int = 60
+    """How often a gate with a home records that it is there; 0 for never."""
+    canaries: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Requests that must be denied, by a name; a gate with a home asks them every `canary_seconds`."""
+    canary_seconds: int = 3_600
+    received: Sequence[str] = ()
+    """Patterns of actions whose requests are recorded before they are judged."""
