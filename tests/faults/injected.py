@@ -147,7 +147,7 @@ class Torture:
         is_struck = False
         strace: subprocess.Popen[bytes] | None = None
         try:
-            for word in _lines(told):
+            for word in read_lines(told):
                 if word.startswith("attach"):
                     strace = _attach(int(word.split()[1]), trace, ["-e", f"trace={point.call}", *point.options()])
                 elif word == "heal" and strace is not None:
@@ -180,7 +180,7 @@ class Torture:
         os.close(telling)
         trace = place.journal.with_name("trace")
         traces: list[subprocess.Popen[bytes]] = []
-        for word in _lines(told):
+        for word in read_lines(told):
             if word.startswith("attach"):
                 traces.append(_attach(int(word.split()[1]), trace, ["-e", f"trace={point.call}"]))
             elif word == "heal":
@@ -218,7 +218,7 @@ def _attach(thread: int, trace: Path, options: list[str]) -> subprocess.Popen[by
     )
 
 
-def _lines(descriptor: int) -> Iterator[str]:
+def read_lines(descriptor: int) -> Iterator[str]:
     """The lines that a child writes, until it ends; raises `TimeoutError`."""
     rest = ""
     deadline = time.monotonic() + SECONDS
@@ -233,6 +233,17 @@ def _lines(descriptor: int) -> Iterator[str]:
 
 
 # Below: the child.
+
+
+def allow_tracing() -> None:
+    """Whoever asks may trace this process."""
+    ctypes.CDLL(None).prctl(_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+
+
+def checkpoint_after(pages: int) -> None:
+    """Move the write-ahead log into the file after so many pages, in this process."""
+    pragmas = [pragma for pragma in sqlite_file._PRAGMAS if not pragma.startswith("wal_autocheckpoint")]
+    sqlite_file._PRAGMAS = (*pragmas, f"wal_autocheckpoint={pages}")  # type: ignore[assignment]  # longer
 
 
 def _first(place: Place) -> None:
@@ -254,9 +265,8 @@ def _later(place: Place, pending: Sequence[str]) -> None:
 def _suffer(place: Place, point: Point, telling: int) -> None:
     """The story, with the tracer on during its phase."""
     logging.getLogger("demur").setLevel(logging.CRITICAL + 1)  # what cannot be judged here is no defect
-    ctypes.CDLL(None).prctl(_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
-    pragmas = [pragma for pragma in sqlite_file._PRAGMAS if not pragma.startswith("wal_autocheckpoint")]
-    sqlite_file._PRAGMAS = (*pragmas, f"wal_autocheckpoint={CHECKPOINT_PAGES}")  # type: ignore[assignment]  # longer
+    allow_tracing()
+    checkpoint_after(CHECKPOINT_PAGES)
     say = lambda word: os.writev(telling, [f"{word}\n".encode()])  # noqa: E731
     own, journal = os.getpid(), open_journal(place)
     opened = _traced(say, own, point, lambda: _opened(place, journal, say)) if point.phase == "opening" else None
@@ -303,12 +313,12 @@ def _traced(say: Callable[[str], object], thread: int, point: Point, work: Calla
         return _limited(say, point, work)
     status = os.open(f"/proc/self/task/{thread}/status", os.O_RDONLY)
     say(f"attach {thread}")
-    _wait(status, is_traced=True)
+    wait_until_traced(status, is_traced=True)
     try:
         return work()
     finally:
         say("heal")
-        _wait(status, is_traced=False)
+        wait_until_traced(status, is_traced=False)
         os.close(status)
 
 
@@ -321,7 +331,7 @@ def _limited(say: Callable[[str], object], point: Point, work: Callable[[], Life
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def _wait(status: int, *, is_traced: bool) -> None:
+def wait_until_traced(status: int, *, is_traced: bool) -> None:
     """Until somebody traces the thread with this status, or nobody; a thread that ended is traced by nobody."""
     with contextlib.suppress(ProcessLookupError):
         while True:

@@ -206,7 +206,7 @@ class Life:
             return False
         self.note(f"red {grant.id} {floor} {self._sequence(redeemed.audit_id)}")
         self.note(f"exe {grant.id}")
-        os.fdatasync(self.journal)
+        os.fsync(self.journal)  # another call than SQLite makes, so that faults in those leave it alone
         floor = self.newest
         refused = self.parts.gate.complete(grant.id, "success")
         if refused is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from demur.adapters import sqlite_file
 from demur.adapters.clock import SystemClock
 from demur.adapters.group import EARLIEST, Group
+from demur.adapters.space import Watermark
 from demur.adapters.sqlite_file import Watch, translated
 from demur.adapters.sqlite_owner import SqliteOwner
 from demur.adapters.sqlite_rows import Rows, only_log
@@ -49,8 +50,9 @@ class SqliteStore:
         max_queued: int = MAX_QUEUED,
         max_group: int = MAX_GROUP,
         connect: Connect = sqlite_file.connect,
+        watermark: Watermark | None = None,
     ) -> None:
-        """Open the file, made where there is none.
+        """Open the file, made where there is none. Below the `watermark` of free space it refuses every work.
 
         Raises `OwnedElsewhereError` where another process (or this one) has it open, `StoreError` where it cannot be
         opened, `LedgerError` where `log` is no token, or the last record or the edge of the tree cannot be read.
@@ -58,7 +60,7 @@ class SqliteStore:
         self.log = record.check_log(log)
         # Two names of one file must be one lease.
         path = Path(path).resolve()
-        self._backend = SqliteOwner(path, log, connect)
+        self._backend = SqliteOwner(path, log, connect, watermark or Watermark(path.parent))
         self.was_clean = self._backend.was_clean
         self._reader = _Readers(path, log, connect)
         self._writer = Writer(

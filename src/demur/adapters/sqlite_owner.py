@@ -9,6 +9,7 @@
   refuses to go on: it would build upon a past that never was.
 - Files that were deleted or replaced take no writes. A file that is put back is used again; a write-ahead log that
   was taken away needs a restart.
+- Below a watermark of free space nothing is written (space.py).
 
 Recovery needs nobody: each group tries again, and the first that can be written is.
 """
@@ -34,6 +35,7 @@ from demur.errors import LedgerError, StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from demur.adapters.space import Watermark
     from demur.adapters.sqlite_file import Connect
     from demur.core.record import WriterStamp
     from demur.core.terms import Timestamp
@@ -47,13 +49,14 @@ _OPEN, _CLOSED = b"open", b"closed"
 class SqliteOwner:
     """`writer.Backend` over the file `path`."""
 
-    def __init__(self, path: Path, log: str, connect: Connect) -> None:
+    def __init__(self, path: Path, log: str, connect: Connect, watermark: Watermark) -> None:
         """Raises `OwnedElsewhereError`, `StoreError`, or `LedgerError` where the last record or the edge of the tree
         is damaged.
         """
         self._path = path
         self._log = log
         self._connect = connect
+        self._watermark = watermark
         self._connection: sqlite3.Connection | None = None
         self._rows: Rows
         self._wal: Watch
@@ -79,6 +82,7 @@ class SqliteOwner:
     def begin(self) -> Group:
         """A new group, its transaction begun, so that whatever would keep it from writing shows before it runs."""
         try:
+            self._watermark.check()
             connection = self._connection or self._reopen()
             self._lease.check()
             self._file.check()

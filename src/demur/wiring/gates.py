@@ -30,13 +30,14 @@ from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
     from demur.core.policy.document import Documents
-    from demur.ports import Clock, Store, Vault, Zones
+    from demur.ports import Clock, Observer, Store, Vault, Zones
 
 from demur.wiring import databases
 from demur.wiring.checkpoints import open_checkpoints
 from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
+from demur.wiring.space import open_watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,10 @@ def open_reviewers(home: Path) -> ReviewerBook:
 
 def _open(settings: Settings, active: Active, compiled: bytes) -> Parts:
     notifier = Notifier(settings.channels)
-    store, vault, was_clean, clock = _open_store(settings)
+    observer = Events()
+    store, vault, was_clean, clock = _open_store(settings, observer)
     try:
         book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
-        observer = Events()
         checkpoints = open_checkpoints(settings, store, observer)
         world = World(store, vault, clock, TzdataZones(), book, observer, settings.log, BUILD, checkpoints)
         gate = Gateway(
@@ -152,7 +153,7 @@ def _active(documents: Documents, settings: Settings, zones: Zones, *, folder: P
     return Active.of(policies, sources)
 
 
-def _open_store(settings: Settings) -> tuple[Store, Vault, bool, Clock]:
+def _open_store(settings: Settings, observer: Observer) -> tuple[Store, Vault, bool, Clock]:
     """Store, vault, whether the store was closed in order, and the clock."""
     if settings.home is None:
         memory = MemoryStore(settings.log, settings.clock, max_queued=settings.max_queued)
@@ -162,7 +163,8 @@ def _open_store(settings: Settings) -> tuple[Store, Vault, bool, Clock]:
     if named is not None:
         return databases.open_replica(settings, home, named)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore(home / LEDGER, settings.log, settings.clock, max_queued=settings.max_queued)
+    room = open_watermark(settings, home, observer)
+    store = SqliteStore(home / LEDGER, settings.log, settings.clock, max_queued=settings.max_queued, watermark=room)
     try:
         return store, KeyVault.open(home, settings.log), store.was_clean, settings.clock
     except BaseException:

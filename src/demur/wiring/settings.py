@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from demur.adapters.clock import SystemClock
+from demur.adapters.space import MIN_FREE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,3 +53,5 @@ class Settings:
     canary_seconds: int = 3_600
     received: Sequence[str] = ()
     """Patterns of actions whose requests are recorded before they are judged."""
+    min_free_bytes: int = MIN_FREE_BYTES
+    """Below so much free space under `home` nothing is decided, redeemed or recorded; 0 turns it off."""
