@@ -122,7 +122,7 @@ def answer(tx: Transaction, received: int, given: Answer | None) -> None:
 
 def canary(session: Session, name: str, prepared: Prepared) -> Outcome:
     """Judge a request that must be denied, and record what came of it. There is nothing that could be redeemed."""
-    decision = deciding.assess(session, prepared).decision
+    decision = deciding.judged(session, prepared).decision
     members: dict[str, Json] = {"canary": name, "outcome": decision.outcome.value}
     if decision.category is not None:
         members["refusal_category"] = decision.category.value

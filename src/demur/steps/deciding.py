@@ -126,15 +126,14 @@ def judge(session: Session, prepared: Prepared) -> Answer:
         if (blocked := bar(session.world, session.active, tx, prepared.facts)) is not None:
             return blocked
     if not request.request_id:
-        judged = assess(session, prepared)
-        answer, _ = _write(session, judged)
+        answer, _ = _write(session, judged(session, prepared))
         return answer
     key = vault.blind("request", request.caller, request.request_id)
     mark = vault.blind_for(request.subject.name, "digest", request.digest)
     row = tx.find_request(key)
     if row is not None:
         return _repeated(session, row, mark)
-    answer, entry = _write(session, assess(session, prepared))
+    answer, entry = _write(session, judged(session, prepared))
     tx.put_request(RequestRow(key, mark, entry.sequence))
     return answer
 
@@ -160,8 +159,8 @@ def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
     return evidence.stamped(answer, f"{session.tx.log}/{row.sequence}", token)
 
 
-def assess(session: Session, prepared: Prepared) -> Judged:
-    """Judge, with history as it stands under the lock; nothing is written."""
+def judged(session: Session, prepared: Prepared) -> Judged:
+    """The decision, with the history that stands under the lock, and with approvals where it would be deferred."""
     facts, learned = prepared.facts, prepared.learned
     if prepared.history:
         counted = {path: Learned(_count(session, path, facts), facts.now) for path in prepared.history}
