@@ -32,8 +32,9 @@ from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
 from demur.errors import DemurError, IntakeError, LedgerError, RulingError, StoreError
 from demur.operating import LOCAL
-from demur.steps import attesting, deciding, forgetting, levers, redeeming, ruling, telling
+from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
+from demur.steps.inquiring import Purpose
 from demur.steps.world import Outage
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from demur.ports import Transaction
     from demur.steps.attesting import Rhythm, Verify
     from demur.steps.deciding import Asked
+    from demur.steps.inquiring import Inquired
     from demur.steps.ruling import ReviewRequest
     from demur.steps.telling import News
     from demur.steps.world import Active, Gap, World
@@ -111,6 +113,21 @@ class Gateway(Accounted):
             reply.cancel()
             return self._unavailable("the deadline passed before the answer was recorded", asked.request)
 
+    def inquire(
+        self,
+        requests: Sequence[bytes | str | Mapping[str, object]],
+        *,
+        caller: Caller = LOCAL,
+        purpose: Purpose = Purpose.EXPLAIN,
+    ) -> tuple[Inquired, ...]:
+        """What these requests would be answered, recorded as an inquiry: no grant, no review, no quota used (S5.3).
+
+        Raises `IntakeError` for a malformed one, and `StoreError` where it cannot be recorded.
+        """
+        active = self._active
+        prepared = [deciding.prepare(self._world, active, deciding.ask(active, raw, caller)) for raw in requests]
+        return self._do(active, lambda session: inquiring.inquire(session, prepared, purpose))
+
     def redeem(
         self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ()
     ) -> Redemption | Refusal:
@@ -158,8 +175,8 @@ class Gateway(Accounted):
     def rule(self, review_id: str, *, verdict: str, reason: str, credential: str) -> Review:
         """Approve or reject a deferred action, as the person whose credential this is.
 
-        Raises `RulingError` where that person may not rule, or not any more, and `StoreError` where it cannot be
-        recorded.
+        Raises `RulingError` where that person may not rule, or not any more, `ConfigurationError` where the reviewers
+        cannot be read, and `StoreError` where it cannot be recorded.
         """
         try:
             said = Verdict(verdict)
@@ -202,6 +219,7 @@ class Gateway(Accounted):
             attesting.start(session.tx, rhythm)
             if not was_clean:
                 session.tx.append(Draft("gap", {"cause": "crash", "is_count_known": False}))
+            forgetting.restored(session)
             forgetting.returned(session)
             ruling.expire_due(session)
             levers.current(session.tx)

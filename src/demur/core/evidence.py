@@ -128,19 +128,24 @@ def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, peopl
 
 def fields(facts: Facts, schema: Schema, answer: Answer, learned: Mapping[str, Learned]) -> dict[str, bytes]:
     """What is sealed with a decision. The grant's token is in none of it."""
+    granted = _visible(answer.arguments, secrets(facts.request, schema)) if isinstance(answer, Grant) else {}
+    answered = _Answered(answer.outcome, _raw(_encode(_strip(answer))), _json(granted))
+    return judged_from(facts, schema, learned) | {"answer": _encode(answered)}
+
+
+def judged_from(facts: Facts, schema: Schema, learned: Mapping[str, Learned]) -> dict[str, bytes]:
+    """The request and everything it was judged by, without what was answered."""
     request = facts.request
     secret = secrets(request, schema)
     secret_facts = tuple(path for path in learned if path in schema.facts and schema.facts[path].secret)
     kept = {path: _learned(item) for path, item in learned.items() if path not in secret_facts}
     approvals = [[item.review_id, [list(rule) for rule in item.rules]] for item in facts.approvals]
-    granted = _visible(answer.arguments, secret) if isinstance(answer, Grant) else {}
     acting = {} if request.actor == request.subject else {ACTOR: _json(_entity(request.actor))}
     return acting | {
         "request": _json(_request(request, secret)),
         "facts": _json(
             {"now": str(facts.now), "learned": kept, "approvals": approvals, "withheld": [*secret, *secret_facts]}
         ),
-        "answer": _encode(_Answered(answer.outcome, _raw(_encode(_strip(answer))), _json(granted))),
     }
 
 

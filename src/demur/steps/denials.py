@@ -100,10 +100,7 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
     key = key_of(world, request)
     if not is_held(tx, key):
         return None
-    locale, version = active.policies.documents.locale, active.digest
-    refused = refusal.barred(
-        Bar.QUARANTINED, _REASON, request, schema, locale=locale, policy_version=version, as_of=tx.now
-    )
+    refused = quarantined(active, tx, request)
     kept = evidence.fields(facts, schema, refused, {})
     sealed = world.seal(request, kept)
     members: dict[str, Json] = {
@@ -118,6 +115,19 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
     }
     entry = tx.append(Draft("blocked", members, sealed))
     return msgspec.structs.replace(refused, audit_id=f"{tx.log}/{entry.sequence}")
+
+
+def quarantined(active: Active, tx: Transaction, request: Request) -> Refusal:
+    """What is said to whoever is quarantined."""
+    return refusal.barred(
+        Bar.QUARANTINED,
+        _REASON,
+        request,
+        active.policies.schema,
+        locale=active.policies.documents.locale,
+        policy_version=active.digest,
+        as_of=tx.now,
+    )
 
 
 def recall(

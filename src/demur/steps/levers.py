@@ -166,14 +166,12 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
     stop = read(tx).stop_of(request.action, actor_of(world, request))
     if stop is None:
         return None
-    reason, schema = Reason(Category.STATE_CONFLICT, Disposition.WAIT), active.policies.schema
-    locale, version = active.policies.documents.locale, active.digest
-    refused = refusal.barred(Bar.STOPPED, reason, request, schema, locale=locale, policy_version=version, as_of=tx.now)
-    kept = evidence.fields(facts, schema, refused, {})
+    refused = stopped(active, tx, request)
+    kept = evidence.fields(facts, active.policies.schema, refused, {})
     sealed = world.seal(request, kept)
     members: dict[str, Json] = {
         "stop": stop.id,
-        "refusal_category": reason.category.value,
+        "refusal_category": refused.reason.category.value,
         "policy_version": active.digest,
         "requesting_entity": {
             "subject": sealed.key_id,
@@ -183,6 +181,20 @@ def block(world: World, active: Active, tx: Transaction, facts: Facts) -> Refusa
     }
     entry = tx.append(Draft("blocked", members, sealed))
     return msgspec.structs.replace(refused, audit_id=f"{tx.log}/{entry.sequence}")
+
+
+def stopped(active: Active, tx: Transaction, request: Request) -> Refusal:
+    """What is said of a request that a stop covers."""
+    reason, documents = Reason(Category.STATE_CONFLICT, Disposition.WAIT), active.policies.documents
+    return refusal.barred(
+        Bar.STOPPED,
+        reason,
+        request,
+        active.policies.schema,
+        locale=documents.locale,
+        policy_version=active.digest,
+        as_of=tx.now,
+    )
 
 
 def actor_of(world: World, request: Request) -> str:
