@@ -191,7 +191,7 @@ class Group:
         return Tree(size, tile.root(size, self._read_tile))
 
     def find_tile(self, level: int, number: int, width: int = tile.WIDTH) -> bytes | None:
-        if number < 0 or not 0 < width <= tile.width(level, number, self.head.size):
+        if not 0 < width <= tile.width(level, number, self.head.size):
             return None
         return self._read_tile(level, number, width)
 

@@ -104,6 +104,8 @@ def unbundle(data: bytes) -> tuple[bytes, ...]:
 
 def width(level: int, number: int, size: int) -> int:
     """How many hashes tile `number` of `level` has in a tree of `size`: 0 (there is none) to 256."""
+    if level < 0 or number < 0:
+        return 0
     return min(max((size >> HEIGHT * level) - number * WIDTH, 0), WIDTH)
 
 
