@@ -52,6 +52,7 @@ rules:
   - {id: n, effect: forbid, actions: [nothing], when: [{name: n, expr: file.old}]}
   - {id: m, effect: forbid, actions: [mixed], when: [{name: m, expr: file.old}, {name: s, expr: "!file.signed"}]}
   - {id: f, effect: forbid, category: categorical, actions: [final], when: [{name: f, expr: action.pages > 3}]}
+  - {id: g, effect: forbid, stands_for: f, actions: [final], when: [{name: g, expr: file.secret}]}
   - {id: h, effect: forbid, actions: [hidden], when: [{name: h, expr: file.secret}]}
 """
 )
