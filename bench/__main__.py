@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from typing import TYPE_CHECKING
 
-from bench import answering, deciding, loading, remedies, single
+from bench import answering, deciding, ledger, loading, postgres, remedies, single
 from bench.engines import versions
 from bench.table import Table
 from bench.timing import fsync_p50
@@ -31,6 +31,8 @@ def main() -> int:
         "request": lambda: [single.table(rounds=rounds, seconds=seconds)],
         "remedies": lambda: [remedies.table(rounds=rounds, seconds=seconds)],
         "answer": lambda: [answering.table(seconds=answering_seconds, folder=options.folder)],
+        "postgres": lambda: [postgres.table(seconds=answering_seconds, folder=options.folder)],
+        "ledger": lambda: ledger.tables(seconds=answering_seconds, folder=options.folder, has_10m=options.ten_million),
         "load": lambda: [loading.table(folder=options.folder)],
     }
     begin = time.perf_counter()
@@ -77,7 +79,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Speed beside that of peers, in one run.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, about 40 seconds")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
-    parser.add_argument("--only", choices=("decide", "request", "remedies", "answer", "load"), help="one part alone")
+    parser.add_argument(
+        "--only",
+        choices=("decide", "request", "remedies", "answer", "ledger", "postgres", "load"),
+        help="one part alone",
+    )
+    parser.add_argument("--ten-million", action="store_true", help="proofs in a tree of ten million records too")
     parser.add_argument("--folder", help="where stores are made; its disk is what is measured")
     return parser.parse_args()
 
