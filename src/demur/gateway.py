@@ -111,7 +111,11 @@ class Gateway(Accounted):
             return reply.result(self._deadline_seconds)
         except LateError:
             reply.cancel()
-            return self._unavailable("the deadline passed before the answer was recorded", asked.request)
+            return self.too_late(asked.request)
+
+    def too_late(self, request: Request | None = None) -> Refusal:
+        """What whoever waited for a `submit` too long is told; counted like every `unavailable` (S5.2)."""
+        return self._unavailable("the deadline passed before the answer was recorded", request)
 
     def inquire(
         self,

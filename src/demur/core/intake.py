@@ -70,7 +70,7 @@ def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Cal
     carry `actor`, `session`, `trace_id` (also as a W3C traceparent), `request_id` and `model`. A request read back
     from the vault is not `complete`: its secret arguments were never kept.
     """
-    body = _parse(raw)
+    body = parse(raw)
     subject = _entity(body, "subject")
     resource = _entity(body, "resource")
     action, arguments = _action(body)
@@ -141,7 +141,8 @@ def _is_bound(name: str, schema: Schema) -> bool:
     return fact is not None and fact.bound
 
 
-def _parse(raw: bytes | str | Mapping[str, object]) -> dict[str, Value]:
+def parse(raw: bytes | str | Mapping[str, object]) -> dict[str, Value]:
+    """The members of a JSON object within the limits of S1.2, not looked into further; raises `IntakeError`."""
     if isinstance(raw, Mapping):
         return _members(raw, "")
     text = _text(raw)
