@@ -1,52 +1,39 @@
-"""The long fault runs: `python -m tests.faults NAME ...`, or `all`. Exits with 1 where anything was lost.
+"""The long fault runs: `python -m tests.faults RUN ...`. Exits with 1 where anything was lost.
 
-kills       a gate killed at random moments, on a disk and in memory
+kills       a gate killed at random moments
+calls       a gate whose system calls fail or kill it (needs strace)
+power       the disk as a power cut at any moment could leave it (needs strace)
+postgres    PostgreSQL stopped at once, and connections cut at COMMIT
+model       every state of a small model of the protocol
+all         all of these, and a table at the end
+table       the table of the runs so far
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import time
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 from tests.faults.injected import Torture, is_possible
 from tests.faults.kills import Slaughter
+from tests.faults.model import Bounds, explore
+from tests.faults.power import Blackout
+from tests.faults.reports import Report, table
 
 EVERY = 20
 """After so many points the counts are told."""
-HARM = ("lost", "duplicated", "reordered", "unallowed")
-
-
-class Report:
-    """The counts of one run, kept in a file as they grow, so that a run that was stopped goes on from there."""
-
-    def __init__(self, out: Path, name: str) -> None:
-        self._path = out / f"{name}.json"
-        self._name = name
-        self._started = time.monotonic()
-        known = json.loads(self._path.read_text()) if self._path.exists() else {}
-        self.counts: Counter[str] = Counter(known.get("counts", {}))
-        self._before = int(known.get("seconds", 0))
-
-    def keep(self, counts: Counter[str], examples: list[str], *, is_done: bool = False) -> None:
-        """The counts by now, in the file and on the screen."""
-        seconds = round(self._before + time.monotonic() - self._started)
-        kept = {"name": self._name, "is_done": is_done, "seconds": seconds, "counts": dict(counts)}
-        draft = self._path.with_suffix(".new")
-        draft.write_text(json.dumps(kept | {"examples": examples[:20]}, indent=1) + "\n")
-        draft.replace(self._path)
-        told = ", ".join(f"{name} {counts[name]:,}" for name in counts)
-        sys.stdout.write(f"{self._name}: {told}; {seconds} s{', done' if is_done else ''}\n")
-        sys.stdout.flush()
+MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+DISK = Path(tempfile.gettempdir())
+NO_STRACE = "needs strace, and the right to attach it to a process\n"
 
 
 def kills(options: argparse.Namespace) -> bool:
     """Kill as often as asked for; whether nothing was lost."""
-    report = Report(options.out, f"kills-{options.name}")
+    report = Report(options.out, options.name)
     run = Slaughter(
         options.folder,
         options.number,
@@ -57,49 +44,104 @@ def kills(options: argparse.Namespace) -> bool:
         on_round=lambda run: report.keep(run.counts, run.examples),
     )
     counts = run.run()
-    report.keep(counts, run.examples, is_done=True)
-    return not run.examples and not any(counts[name] for name in HARM)
+    return report.keep(counts, run.examples, is_done=True)
 
 
 def calls(options: argparse.Namespace) -> bool:
     """A fault at so many system calls; whether nothing was lost and the gate recovered from each."""
     if not is_possible():
-        sys.stderr.write("needs strace, and the right to attach it to a process\n")
+        sys.stderr.write(NO_STRACE)
         return False
-    report = Report(options.out, f"calls-{options.name}")
+    report = Report(options.out, options.name)
     run = Torture(options.folder, counts=report.counts)
     points = run.points(options.number, options.seed)
     for done, point in enumerate(points[run.counts["tried"] :], start=1):
         run.suffer(point)
         if done % EVERY == 0:
             report.keep(run.counts, run.examples)
-    report.keep(run.counts, run.examples, is_done=True)
-    return not run.examples and not any(run.counts[name] for name in (*HARM, "stuck", "strange"))
+    return report.keep(run.counts, run.examples, is_done=True)
 
 
-def main() -> int:
-    """0 where nothing was lost, duplicated, reordered or executed without an allow; else 1."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+def power(options: argparse.Namespace) -> bool:
+    """So many states of the disk; whether each held what was acknowledged."""
+    if not is_possible():
+        sys.stderr.write(NO_STRACE)
+        return False
+    report = Report(options.out, options.name)
+    run = Blackout(options.folder, counts=report.counts)
+    counts = run.run(options.number, options.seed, lambda run: report.keep(run.counts, run.examples))
+    return report.keep(counts, run.examples, is_done=True)
+
+
+def postgres(options: argparse.Namespace) -> bool:
+    """So many stops and so many cuts; whether nothing was lost."""
+    from tests.faults import postgres_cuts, postgres_stops
+
+    is_sound = True
+    for name, run in (("postgres-stops", postgres_stops.run), ("postgres-cuts", postgres_cuts.run)):
+        report = Report(options.out, name)
+        counts, faults = run(options.number, seed=options.seed)
+        is_sound = report.keep(counts, faults, is_done=True) and is_sound
+    return is_sound
+
+
+def model(options: argparse.Namespace) -> bool:
+    """Every state of the model; whether none breaks a rule."""
+    report = Report(options.out, options.name)
+    found = explore(Bounds(grants=options.number, records=options.records))
+    counts = Counter(states=found.states, steps=found.steps)
+    return report.keep(counts, [" / ".join((found.fault, *found.trace))] if found.fault else [], is_done=True)
+
+
+def everything(options: argparse.Namespace) -> bool:
+    """All runs in their long form, one after the other, then the table."""
+    commands = (
+        ("kills", "kills-memory", "--folder", str(MEMORY / "demur-kills"), "--number", "7000", "--threads", "24"),
+        ("kills", "kills-disk", "--folder", str(DISK / "demur-kills"), "--number", "3000", "--threads", "48"),
+        ("calls", "calls", "--number", "1100"),
+        ("power", "power", "--number", "100000"),
+        ("postgres", "--number", "1000"),
+        ("model", "model", "--number", "2"),
+    )
+    outcomes = [run(["--out", str(options.out), *command]) for command in commands]
+    sys.stdout.write(table(options.out))
+    return all(outcomes)
+
+
+def run(words: list[str]) -> bool:
+    """One command; whether nothing is wrong."""
+    options = _parser().parse_args(words)
+    return bool(options.run(options))
+
+
+def _table(options: argparse.Namespace) -> bool:
+    sys.stdout.write(table(options.out))
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("faults"), help="folder for the counts")
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("kills")
-    command.add_argument("name", help="of the run: disk, memory")
-    command.add_argument("--folder", type=Path, required=True, help="where the homes are made")
-    command.add_argument("--number", type=int, default=5_000)
-    command.add_argument("--threads", type=int, default=32)
-    command.add_argument("--life-seconds", type=float, default=0.3)
-    command.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
-    command.set_defaults(run=kills)
-    command = commands.add_parser("calls")
-    command.add_argument("name", help="of the run")
-    command.add_argument("--folder", type=Path, required=True, help="where the homes are made")
-    command.add_argument("--number", type=int, default=1_000)
-    command.add_argument("--seed", type=int, default=1)
-    command.set_defaults(run=calls)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    return 0 if options.run(options) else 1
+    for function, number in ((kills, 5_000), (calls, 1_000), (power, 100_000), (postgres, 1_000), (model, 1)):
+        command = commands.add_parser(function.__name__)
+        if function is not postgres:
+            command.add_argument("name", help="of the run, and of its file", nargs="?", default=function.__name__)
+        command.add_argument("--folder", type=Path, default=MEMORY / f"demur-{function.__name__}", help="for homes")
+        command.add_argument("--number", type=int, default=number)
+        command.add_argument("--seed", type=int, default=1)
+        command.set_defaults(run=function)
+        if function is kills:
+            command.add_argument("--threads", type=int, default=32)
+            command.add_argument("--life-seconds", type=float, default=0.3)
+        if function is model:
+            command.add_argument("--records", type=int, default=6)
+    commands.add_parser("all").set_defaults(run=everything)
+    commands.add_parser("table").set_defaults(run=_table)
+    return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(0 if run(sys.argv[1:]) else 1)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.__main__ import HARM
 from tests.faults.injected import is_possible
+from tests.faults.reports import HARM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ POINTS = 60
 def test_a_fault_at_any_call_loses_nothing_and_is_recovered_from(tmp_path: Path, root: Path) -> None:
     if not is_possible():
         pytest.skip("there is no strace here that may attach to a process; Debian has it in `strace`")
-    words = ["calls", "test", "--folder", str(tmp_path / "homes"), "--number", str(POINTS)]
+    words = ["calls", "calls-test", "--folder", str(tmp_path / "homes"), "--number", str(POINTS)]
     command = [sys.executable, "-m", "tests.faults", "--out", str(tmp_path), *words]
     told = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=500, check=False)
     report = json.loads((tmp_path / "calls-test.json").read_text())

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demur.ports import StoredRecord
-from tests.faults.__main__ import HARM
 from tests.faults.account import Account, new_records, settle
 from tests.faults.kills import fork
 from tests.faults.life import LOG, Life, Place
+from tests.faults.reports import HARM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 @pytest.mark.slow
 def test_no_kill_loses_doubles_or_reorders_what_was_acknowledged(tmp_path: Path, root: Path) -> None:
-    words = ["kills", "test", "--folder", str(tmp_path / "homes"), "--number", str(KILLS), "--seed", "1"]
+    words = ["kills", "kills-test", "--folder", str(tmp_path / "homes"), "--number", str(KILLS), "--seed", "1"]
     command = [sys.executable, "-m", "tests.faults", "--out", str(tmp_path), *words]
     told = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert (told.returncode, told.stderr) == (0, "")
