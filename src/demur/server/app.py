@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from starlette.responses import Response
 from starlette.routing import Route
 
 from demur.errors import DemurError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request as HttpRequest
+    from starlette.responses import Response
 
     from demur.server.service import Service
 
