@@ -7,7 +7,7 @@
     @payments.counting("refund")
     def refund(invoice: str, amount: int) -> None: ...
 
-    payments.meter.state()        # signed lines, for `gate.submit_meter` or `demur meter submit`
+    payments.state()        # signed lines, for `gate.submit_meter` or `demur meter submit`
 
 It knows nothing of policies and needs no gate: run it where the resource is, under an account that the agent does not
 have. What it adds, and what it cannot show: docs/spec/completeness.md.
@@ -21,9 +21,11 @@ import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
+from demur.adapters.ed25519 import verify
 from demur.adapters.metering import Meter
 from demur.adapters.metering_sqlite import Tables
 from demur.carried import CURRENT, Carried
+from demur.core.evidence import token
 from demur.core.meter import Cause, mark
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from demur.ports import Clock
 
-__all__ = ["Carried", "Metered", "open"]
+__all__ = ["Carried", "Metered", "open", "verify"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +50,7 @@ class Metered:
     def __init__(self, meter: Meter, *, is_required: bool = False) -> None:
         self.meter = meter
         self._is_required = is_required
+        self._tables: list[Tables] = []
 
     @contextmanager
     def operation(
@@ -66,11 +69,11 @@ class Metered:
         """As `operation`, for an operation that follows."""
         on = carried or CURRENT.get()
         if on is not None:
-            self.meter.redeem(action, on.grant_id, marked(on, action, arguments))
+            self.meter.redeem(token(action), on.grant_id, marked(on, action, arguments))
         elif self._is_required:
-            self.meter.refuse(action, Cause.MISSING)
+            self.meter.refuse(token(action), Cause.MISSING)
         else:
-            self.meter.count(action)
+            self.meter.count(token(action))
 
     def counting(self, action: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """A decorator that counts every call of a plain or a coroutine function as one operation.
@@ -103,7 +106,22 @@ class Metered:
 
     def tables(self, connection: sqlite3.Connection, actions: Mapping[str, str]) -> Tables:
         """Count every row that anybody writes to tables of an SQLite database; see `Tables`."""
-        return Tables(self.meter, connection, actions)
+        tables = Tables(self.meter, connection, actions)
+        self._tables.append(tables)
+        return tables
+
+    def state(self) -> tuple[bytes, ...]:
+        """Sign what was counted since the last time, rows of tables included; lines for `gate.submit_meter`.
+
+        Raises `StoreError`.
+        """
+        for tables in self._tables:
+            tables.collect()
+        return self.meter.state()
+
+    def close(self) -> None:
+        """Let go of the meter; what was counted and not yet stated waits for the next opening."""
+        self.meter.close()
 
 
 def open(  # noqa: A001  (reads as `demur.meter.open`)

@@ -16,7 +16,9 @@ from demur.cli import (
     init,
     ledger,
     ledger_export,
+    ledger_reconcile,
     lever,
+    meter,
     policy,
     review,
     reviewer,
@@ -78,10 +80,12 @@ app.command("decide")(decide.decide)
 app.add_typer(policy.app, name="policy")
 ledger.app.command("export")(ledger_export.export)
 ledger.app.command("verifier")(ledger_export.verifier)
+ledger.app.command("reconcile")(ledger_reconcile.reconcile)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")
 app.add_typer(lever.app, name="lever")
+app.add_typer(meter.app, name="meter")
 app.add_typer(lever.grants, name="grant")
 app.add_typer(session.app, name="session")
 app.command("init")(init.init)

@@ -96,13 +96,10 @@ def beat(tx: Transaction) -> None:
 
 
 def receive(world: World, tx: Transaction, request: Request) -> Entry:
-    """A request was taken, and will be judged next. Who asked stands there as a pseudonym, what for as its action."""
+    """A request was taken, and will be judged next. The record names its action and, by a pseudonym, its caller."""
     members: dict[str, Json] = {
         "action_intent": {"action": evidence.token(request.action)},
-        "requesting_entity": {
-            "subject": world.pseudonym("subject", request.subject.type, request.subject.id),
-            "caller": world.pseudonym("caller", request.caller),
-        },
+        "requesting_entity": {"caller": world.pseudonym("caller", request.caller)},
     }
     return tx.append(Draft("received", members))
 
@@ -195,7 +192,7 @@ def submit(tx: Transaction, raw: bytes, signed: Signed, verify: Verify) -> bool 
         tx.append(Draft("meter", statement_members(signed)))
         _put(tx, {**known, said.meter: msgspec.structs.replace(registered, trail=followed)})
         return True
-    if followed is Fault.REPEATED:
+    if followed is Fault.REPEATED or tx.find_blob(f"statement:{signed.digest}") is not None:
         return False
     if followed is Fault.GAP:
         message = f"expected statement {registered.trail.n + 1} of meter `{said.meter}`, found {said.n}"
