@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from demur.core.terms import ABSENT, Audience
     from demur.errors import DemurError, RefusedError
     from demur.gateway import Gateway
+    from demur.wiring import Anchors
 
 __all__ = [
     "ABSENT",
@@ -85,20 +86,32 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
     sources: Mapping[str, Registered] | None = None,
     deadline_seconds: float = 10.0,
     channels: Mapping[str, Sequence[str]] | None = None,
+    origin: str = "",
+    anchors: Anchors | None = None,
 ) -> Gateway:
     """Open the embedded gate over a folder of policies.
 
     `home` keeps ledger, keys, reviews and reviewers; one process owns it at a time. Without it everything lies in
     memory. `sources` are the callables of sources of kind `python`, by name. An answer that takes longer than
     `deadline_seconds` is `unavailable`. `channels` are whom obligations of the type `notify` tell: by the name that
-    policies use, URLs for Apprise (extra `notify`).
+    policies use, URLs for Apprise (extra `notify`). `origin` is the name under which the ledger is signed, a URL
+    without its scheme, and `anchors` are who holds signed checkpoints outside.
 
     Raises `PolicyError`, `ConfigurationError`, `OwnedElsewhereError` or `StoreError`.
     """
     from pathlib import Path  # noqa: PLC0415  (loaded on first use, as the public names are)
 
-    from demur.wiring import Settings, open_gate  # noqa: PLC0415
+    from demur.wiring import Anchors, Settings, open_gate  # noqa: PLC0415
 
     place = Path(home) if home is not None else None
-    settings = Settings(Path(policies), place, log, sources or {}, deadline_seconds, channels=channels or {})
+    settings = Settings(
+        Path(policies),
+        place,
+        log,
+        sources or {},
+        deadline_seconds,
+        channels=channels or {},
+        origin=origin,
+        anchors=anchors or Anchors(),
+    )
     return open_gate(settings).gate

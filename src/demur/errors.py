@@ -10,6 +10,7 @@
     +-- LedgerError             the ledger contradicts itself
     |   +-- RollbackError       the store lacks records that were signed, or has others in their place
     |   +-- ForgottenError      what was sealed cannot be opened any more: its key or its values are gone
+    +-- AnchorError             nobody outside could take or tell a checkpoint; answers go on
     +-- AccessError             whoever asks may not do this, or not here
     +-- RulingError             a ruling on a review was refused (credential, deadline, conflict of interest)
     +-- ConfigurationError      a setting is wrong or missing
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessError",
+    "AnchorError",
     "ConditionError",
     "ConfigurationError",
     "DemurError",
@@ -123,6 +125,10 @@ class LedgerError(DemurError):
 
 class RollbackError(LedgerError):
     """The store lacks records that were signed before, or has others in their place: nothing may be appended to it."""
+
+
+class AnchorError(DemurError):
+    """Somebody outside who holds checkpoints could not be reached, or answered something useless."""
 
 
 class ForgottenError(LedgerError):

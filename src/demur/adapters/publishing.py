@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from demur.adapters import durable
-from demur.adapters.rollback import KEYS, PUBLISHED, SIGNING, check_continues, windows_in
+from demur.adapters.rollback import KEYS, PUBLISHED, SIGNING, check_continues, read_published, windows_in
 from demur.adapters.signing import verifier_key, verify
 from demur.adapters.workers import Workers
 from demur.core.ledger import checkpoint, note, rotation
@@ -91,6 +91,7 @@ class Publisher:
         self._error = ""
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._anchors: Callable[[], tuple[AnchorState, ...]] = tuple
+        self._follow_to_end: Callable[[], None] = lambda: None
         self._signed = store.read(_newest)
         self.newest = self._signed.text if self._signed else ""
         self._thread = threading.Thread(target=self._run, name=f"demur-checkpoints-{store.log}", daemon=True)
@@ -105,10 +106,18 @@ class Publisher:
         if not self._nudged.is_set():
             self._nudged.set()
 
-    def follow(self, listener: Callable[[], None], anchors: Callable[[], tuple[AnchorState, ...]]) -> None:
-        """Call `listener` after each checkpoint, which must not block; `anchors` tells what is held outside."""
+    def follow(
+        self,
+        listener: Callable[[], None],
+        anchors: Callable[[], tuple[AnchorState, ...]],
+        closing: Callable[[], None],
+    ) -> None:
+        """Call `listener`, which must not block, after each checkpoint and `closing` after the last one.
+
+        `anchors` tells what is held outside.
+        """
         self._listeners = (*self._listeners, listener)
-        self._anchors = anchors
+        self._anchors, self._follow_to_end = anchors, closing
 
     def state(self) -> LedgerState:
         size = self._store.read(lambda tx: tx.head.size)
@@ -183,6 +192,7 @@ class Publisher:
         if threading.current_thread() is not self._thread:
             self._thread.join()
         self.publish()
+        self._follow_to_end()
         self._outside.close()
 
     # Below: the thread, and the steps of a publication.
@@ -208,7 +218,7 @@ class Publisher:
         whole = note.Note(wanted.text, tuple(self._sign(window.key, wanted.text) for window in signers))
         data = whole.encode()
         if self._folder is not None:
-            durable.replace_file(self._folder / PUBLISHED, data)
+            _put_outside(self._folder, wanted, data)
         self._do(lambda tx: tx.put_checkpoint(CheckpointRow(wanted.size, wanted.root, data)))
         signed = Signed(wanted, whole, data.decode(), time.monotonic())
         self._keep(signed)
@@ -304,6 +314,16 @@ def ensure_keys(store: Store, keys: SigningKeys, origin: str) -> None:
                 f"expected the secret half of the key `{window.key.text}`, which signs this log, found none",
                 hint="put back the copy of its file; where it is lost, `demur ledger accept-rollback` begins anew",
             )
+
+
+def _put_outside(folder: Path, wanted: Checkpoint, data: bytes) -> None:
+    """Step 3. Replicas share the folder: one that was overtaken leaves what a quicker one put there."""
+    published = read_published(folder)
+    if published is not None:
+        last = checkpoint.parse(note.parse(published).text)
+        if last.origin == wanted.origin and last.size > wanted.size:
+            return
+    durable.replace_file(folder / PUBLISHED, data)
 
 
 def _recording(draft: Draft, windows: tuple[Window, ...]) -> Callable[[Transaction], None]:

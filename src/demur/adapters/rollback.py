@@ -14,18 +14,24 @@ the old ones sizes were signed whose records are gone, and no size may ever be s
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from demur.adapters.signing import verify
+from demur.adapters import durable
+from demur.adapters.signing import verifier_key, verify
 from demur.core.ledger import checkpoint, note, rotation, tile
-from demur.errors import LedgerError, RollbackError
+from demur.core.ledger.checkpoint import Checkpoint
+from demur.core.record import Draft
+from demur.errors import ConfigurationError, LedgerError, RollbackError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demur.core.ledger.checkpoint import Checkpoint
+    from demur.adapters.signing import SigningKeys
+    from demur.core.ledger.note import VerifierKey
     from demur.core.ledger.rotation import Window
-    from demur.ports import Store, Transaction
+    from demur.core.record import Json, Sealed
+    from demur.ports import Store, Transaction, Tree
 
 KEYS = "checkpoint.keys"
 """The name under which the store keeps the windows of the log's keys."""
@@ -101,39 +107,90 @@ def without_epoch(origin: str) -> str:
     return match["base"] if match else origin
 
 
-def _check(tx: Transaction, published: bytes | None, folder: Path | None) -> None:
+def begin_epoch(store: Store, keys: SigningKeys, folder: Path | None, operator: str, sealed: Sealed) -> str:
+    """Record that an operator goes on although records are gone, under another origin and key; returns its text.
+
+    What was published stays in the folder beside, as evidence. Raises `ConfigurationError` where the log never signed,
+    and `StoreError`.
+    """
+    published = read_published(folder) if folder is not None else None
+    lost = _readable(published)
+    windows = store.read(windows_in)
+    origins = [*(window.key.name for window in windows[-1:]), *([lost.origin] if lost else [])]
+    if not origins:
+        raise ConfigurationError("expected a log that signed something, found one that never did")
+    signer = keys.make(next_origin(*origins), {window.key.public_key for window in windows})
+    key = verifier_key(signer)
+    if folder is not None and published is not None:
+        durable.replace_file(folder / f"lost-{key.id.hex()}", published)
+
+    def work(tx: Transaction) -> None:
+        tree = tx.tree()
+        ended = tuple(replace(window, last_size=tree.size, is_retired=True) for window in windows)
+        tx.append(Draft("rollback_accepted", {**_lost(tree, lost), **_epoch(key), "operator": operator}, sealed))
+        tx.put_meta(KEYS, rotation.encode((*ended, rotation.Window(key, tree.size + 1))))
+        tx.put_meta(SIGNING, Checkpoint(key.name, tree.size, tree.root).text.encode())
+        tx.put_meta(ACCEPTED, published or b"")
+
+    store.submit(work).result()
+    return key.text
+
+
+def check_note(tx: Transaction, whole: note.Note, where: str) -> None:
+    """Raises `RollbackError` unless the tree continues the checkpoint in a note of this log, found at `where`."""
+    try:
+        last = checkpoint.parse(whole.text)
+    except LedgerError as error:
+        raise RollbackError(f"expected a checkpoint at {where}: {error}", hint=_HINT) from error
+    check_continues(tx, last, where)
     windows = windows_in(tx)
+    origin = windows[-1].key.name if windows else "none"
+    if last.origin != origin:
+        message = f"expected a checkpoint of `{origin}` at {where}, found one of `{last.origin[:80]}`"
+        raise RollbackError(message, hint=_HINT)
+    try:
+        checkpoint.check(whole, log_keys=[window.key for window in windows], verify=verify)
+    except LedgerError as error:
+        raise RollbackError(f"the checkpoint at {where} is not one of this log's: {error}", hint=_HINT) from error
+
+
+def _check(tx: Transaction, published: bytes | None, folder: Path | None) -> None:
+    where = f"`{folder / PUBLISHED}`" if folder is not None else "nowhere"
     if published is None:
-        if folder is not None and _was_signed(tx, windows):
-            message = f"expected the newest checkpoint in `{folder / PUBLISHED}`, found none although some were signed"
+        if folder is not None and _was_signed(tx):
+            message = f"expected the newest checkpoint at {where}, found none although some were signed"
             raise RollbackError(message, hint=_HINT)
         return
     try:
         whole = note.parse(published)
-        last = checkpoint.parse(whole.text)
     except LedgerError as error:
-        raise RollbackError(f"the published checkpoint is damaged: {error}", hint=_HINT) from error
-    accepted = tx.find_meta(ACCEPTED)
-    if accepted is not None and accepted == whole.text.encode():
-        return
-    check_continues(tx, last, f"`{folder / PUBLISHED}`" if folder else "the published checkpoint")
-    _check_signed(whole, last, windows)
+        raise RollbackError(f"the checkpoint at {where} is damaged: {error}", hint=_HINT) from error
+    if tx.find_meta(ACCEPTED) != published:
+        check_note(tx, whole, where)
 
 
-def _was_signed(tx: Transaction, windows: tuple[Window, ...]) -> bool:
+def _was_signed(tx: Transaction) -> bool:
     """Whether the store holds a checkpoint of the present epoch, which was published before it was stored."""
-    row = tx.find_checkpoint()
+    row, windows = tx.find_checkpoint(), windows_in(tx)
     return (
         row is not None and bool(windows) and checkpoint.parse(note.parse(row.note).text).origin == windows[-1].key.name
     )
 
 
-def _check_signed(whole: note.Note, last: Checkpoint, windows: tuple[Window, ...]) -> None:
-    origin = windows[-1].key.name if windows else "none"
-    if last.origin != origin:
-        message = f"expected a published checkpoint of `{origin}`, found one of `{last.origin[:80]}`"
-        raise RollbackError(message, hint=_HINT)
+def _readable(published: bytes | None) -> Checkpoint | None:
     try:
-        checkpoint.check(whole, log_keys=[window.key for window in windows], verify=verify)
-    except LedgerError as error:
-        raise RollbackError(f"the published checkpoint is not one of this log's: {error}", hint=_HINT) from error
+        return None if published is None else checkpoint.parse(note.parse(published).text)
+    except LedgerError:
+        return None
+
+
+def _lost(tree: Tree, lost: Checkpoint | None) -> dict[str, Json]:
+    """What was found, and what should have been, as the record tells it."""
+    found: dict[str, Json] = {"found_size": tree.size, "found_root": tree.root.hex()}
+    if lost is None:
+        return found
+    return found | {"expected_size": lost.size, "expected_root": lost.root.hex()}
+
+
+def _epoch(key: VerifierKey) -> dict[str, Json]:
+    return {"origin": key.name, "new_key": key.public_key.hex()}

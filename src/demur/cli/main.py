@@ -15,6 +15,7 @@ from demur.cli import (
     demo,
     init,
     ledger,
+    ledger_checkpoint,
     ledger_export,
     ledger_reconcile,
     lever,
@@ -81,6 +82,11 @@ app.add_typer(policy.app, name="policy")
 ledger.app.command("export")(ledger_export.export)
 ledger.app.command("verifier")(ledger_export.verifier)
 ledger.app.command("reconcile")(ledger_reconcile.reconcile)
+ledger.app.command("checkpoint")(ledger_checkpoint.checkpoint)
+ledger.app.command("proof")(ledger_checkpoint.proof)
+ledger.app.command("policy")(ledger_checkpoint.policy)
+ledger.app.command("accept-rollback")(ledger_checkpoint.accept_rollback)
+ledger.app.add_typer(ledger_checkpoint.keys, name="key")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")

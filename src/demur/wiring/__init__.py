@@ -15,7 +15,8 @@
 Clauses: S5.5, S11.
 """
 
-from demur.wiring.gates import Parts, open_desk, open_gate, open_reviewers, reload_policies
+from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proof
+from demur.wiring.gates import Parts, accept_rollback, open_desk, open_gate, open_reviewers, reload_policies
 from demur.wiring.policies import (
     build_policies,
     check_policies,
@@ -27,16 +28,20 @@ from demur.wiring.policies import (
     zones,
 )
 from demur.wiring.reading import Reader, open_reader
-from demur.wiring.settings import Settings
+from demur.wiring.settings import Anchors, Settings
 
 __all__ = [
+    "Anchors",
     "Parts",
     "Reader",
     "Settings",
+    "accept_rollback",
     "build_policies",
     "check_policies",
     "clock",
+    "key_windows",
     "load_policies",
+    "newest_checkpoint",
     "open_declared_sources",
     "open_desk",
     "open_gate",
@@ -45,5 +50,6 @@ __all__ = [
     "read_mapping",
     "read_tests",
     "reload_policies",
+    "signed_proof",
     "zones",
 ]

@@ -25,6 +25,7 @@ from demur.core.policy.index import PolicySet
 from demur.core.record import check_log
 from demur.gateway import Gateway
 from demur.observability.events import Events
+from demur.steps import levers, ruling
 from demur.steps.attesting import Rhythm
 from demur.steps.world import Active, World
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from demur.ports import Clock, Observer, Store, Vault, Zones
 
 from demur.wiring import databases
-from demur.wiring.checkpoints import open_checkpoints
+from demur.wiring.checkpoints import accept, open_checkpoints
 from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
@@ -91,6 +92,25 @@ def open_desk(home: Path, *, clock: Clock | None = None) -> Parts:
     policies = PolicySet.build(documents, TzdataZones())
     silent = {name: UnregisteredSource(name) for name in documents.schema.sources}
     return _open(settings, Active.of(policies, DeclaredSources(documents.schema, silent)), encode_compiled(documents))
+
+
+def accept_rollback(home: Path, *, credential: str, reason: str) -> str:
+    """Go on with a home that lacks records that were signed, by an operator's act: a new origin and a new key.
+
+    Returns the new key's text. Raises `RulingError` where the credential is no operator's, `ConfigurationError` where
+    nothing is missing, and as `open_desk`.
+    """
+    reader = open_reader(home)
+    reader.close()
+    settings = Settings(home, home, reader.log)
+    store, vault, _, clock = _open_store(settings, Events())
+    try:
+        book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
+        world = World(store, vault, clock, TzdataZones(), book, Events(), settings.log, BUILD)
+        return accept(settings, store, levers.act(world, credential, ruling.check_reason(reason)))
+    finally:
+        store.close()
+        vault.close()
 
 
 def open_reviewers(home: Path) -> ReviewerBook:

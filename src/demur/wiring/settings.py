@@ -23,6 +23,20 @@ PUBLISHED = "published"
 
 
 @dataclass(frozen=True, slots=True)
+class Anchors:
+    """Who holds our checkpoints outside, where the operator of the gate cannot take them back. By default nobody."""
+
+    witnesses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Witnesses (C2SP tlog-witness): by the URL for submissions, the verifier keys of their cosignatures."""
+    drops: Sequence[str] = ()
+    """Folders, and URLs of buckets such as `s3://bucket/prefix`, where a checkpoint can be put once."""
+    is_required: bool = False
+    """Whether the gate stays shut while none of them can be asked what it holds; otherwise that is reported."""
+    every_seconds: float = 60.0
+    """Checkpoints are given to them at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How to open a gate. Without `home` everything lies in memory and is gone when the process ends."""
 
@@ -46,6 +60,8 @@ class Settings:
     """Who signs checkpoints, such as a key management service; by default a key in the home does."""
     checkpoint_seconds: float = 1.0
     """Checkpoints are signed at most this often, and when the gate closes."""
+    anchors: Anchors = field(default_factory=Anchors)
+    """Who holds checkpoints outside."""
     heartbeat_seconds: int = 60
     """How often a gate with a home records that it is there; 0 for never."""
     canaries: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
