@@ -288,3 +288,93 @@ def test_each_step_is_told_by_pseudonym_after_it_is_durable(strict: Shop) -> Non
     ]
     text = json.dumps(events)
     assert [name for name in ("otto", "ann", "s-1", WHY) if name in text] == []
+
+
+QUOTA = """
+demur: 1
+namespace: shop
+zone: UTC
+sources:
+  account: {kind: python}
+facts:
+  account.frozen: {type: bool, source: account, confidential: true}
+usage:
+  lists_today: {actions: [list], by: [subject.id], window: {calendar: day}}
+actions:
+  list: {}
+  erase: {}
+rules:
+  - {id: all, effect: permit, actions: ["*"]}
+  - id: quota
+    effect: forbid
+    category: quota_exceeded
+    actions: [list]
+    when: [{name: used-up, expr: usage.lists_today >= 1}]
+  - {id: erase, effect: review, disposition: never_retry, actions: [erase], review: {role: manager}}
+"""
+STOOD_FOR = (
+    QUOTA + "  - {id: c, effect: forbid, stands_for: quota, actions: [list], when: [{name: c, expr: account.frozen}]}\n"
+)
+
+
+@pytest.mark.parametrize(("policy", "repeats"), [(QUOTA, 1), (STOOD_FOR, 0)], ids=["told", "withheld"])
+def test_an_instant_counts_only_where_the_agent_was_told_it(tmp_path: Path, policy: str, repeats: int) -> None:
+    shop = open_shop(tmp_path, policy=policy)
+    answers = [shop.gate.decide(simple("list")) for _ in range(3)]
+    told = "earliest" in json.dumps(answers[1].to_dict())
+    assert (told, answers[2].repeats) == (repeats == 1, repeats)
+    shop.gate.close()
+
+
+def test_who_came_back_at_the_instant_that_was_told_is_not_counted(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path, policy=QUOTA)
+    refused = [shop.gate.decide(simple("list")) for _ in range(2)][1]
+    (offer,) = refused.offered(demur.Audience.AGENT).repairs
+    shop.clock.advance((offer.earliest.nanos - shop.clock.now().nanos) / 10**9)
+    assert shop.gate.decide(simple("list")).outcome == "allow"
+    again = shop.gate.decide(simple("list"))
+    assert (again.repeat_of, again.repeats) == (refused.audit_id, 0)
+    shop.gate.close()
+
+
+def test_asking_after_a_review_is_not_counted_whatever_the_disposition(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path, policy=QUOTA + "repeats: {limit: 1}\n")
+    answers = [erase(shop) for _ in range(4)]
+    assert [answer.refusal.shown.disposition for answer in answers] == [Disposition.NEVER_RETRY] * 4
+    assert [answer.refusal.repeats for answer in answers] == [0] * 4
+    shop.gate.close()
+
+
+DOOR = """
+demur: 1
+namespace: shop
+zone: UTC
+facts:
+  context.ticket: {type: string, optional: true, change: true}
+actions:
+  list: {}
+  erase: {}
+rules:
+  - {id: all, effect: permit, actions: ["*"]}
+  - id: early
+    effect: forbid
+    category: temporal
+    actions: [list]
+    when:
+      - {name: before, expr: 'time.now < timestamp("2026-11-21T00:00:00Z")'}
+      - {name: ticket, expr: '!has(context.ticket) || context.ticket != "T-1"'}
+  - id: ticket
+    effect: forbid
+    actions: [erase]
+    when: [{name: ticket, expr: '!has(context.ticket) || context.ticket != "T-1"'}]
+"""
+
+
+@pytest.mark.parametrize("action", ["list", "erase"])
+def test_another_ticket_is_a_change_and_the_same_one_again_is_none(tmp_path: Path, action: str) -> None:
+    shop = open_shop(tmp_path, policy=DOOR)
+    asked = [simple(action) | {"context": {"ticket": ticket}} for ticket in ("T-8", "T-9", "T-9", "T-7")]
+    answers = [shop.gate.decide(request) for request in asked]
+    assert answers[0].offered(demur.Audience.AGENT).repairs
+    assert [answer.repeats for answer in answers] == [0, 0, 1, 1]
+    shop.gate.close()
