@@ -238,7 +238,7 @@ def versions() -> dict[str, str]:
     """The versions of everything measured."""
     from importlib import metadata
 
-    names = ("demur", "cedarpy", "cel-expr-python", "agent-governance-toolkit-core", "msgspec")
+    names = ("demur", "cedarpy", "cel-expr-python", "agent-governance-toolkit-core", "witness-log", "msgspec")
     found = {}
     for name in names:
         try:
