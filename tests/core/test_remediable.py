@@ -32,7 +32,7 @@ usage:
   opened: {actions: [quota], by: [subject.id], window: {calendar: day}}
 actions:
   change: {arguments: {pages: {type: int, change: true}}}
-  fixed: {arguments: {copies: int}}
+  fixed: {arguments: {copies: {type: int, visible: {end_user: hide}}}}
   obtain: {}
   await: {}
   quota: {}
@@ -184,3 +184,9 @@ def test_a_grant_that_nobody_can_name_says_its_own_words() -> None:
     reason = Reason(Category.STATE_CONFLICT, Disposition.WAIT)
     plain = Refusal(reason=reason, shown=reason, as_of=NOW, detail="own words", bar=Bar.STOPPED)
     assert plain.explain() == "own words"
+
+
+@pytest.mark.parametrize(("audience", "shown"), [(Audience.END_USER, {}), (Audience.OPERATOR, {"copies": 9})])
+def test_what_was_not_judged_shows_no_hidden_argument(audience: Audience, shown: dict[str, object]) -> None:
+    told: Any = barred(Bar.STOPPED, "fixed").to_dict(audience=audience)
+    assert told["context"]["refusal"]["refused_action"]["properties"] == shown
