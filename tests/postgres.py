@@ -91,6 +91,20 @@ class Server:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def configure(self, name: str, value: str) -> None:
+        """Change a setting of the running server, and wait until it is in force for new connections."""
+        self.execute(f"ALTER SYSTEM SET {name} = {value}")
+        self.execute("SELECT pg_reload_conf()")
+        end = time.monotonic() + START_SECONDS
+        while self.execute(f"SHOW {name}")[0][0] != value:
+            if time.monotonic() > end:
+                raise RuntimeError(f"`{name}` is not `{value}` after {START_SECONDS} s")
+            time.sleep(0.02)
+
+    def files(self) -> Iterator[Path]:
+        """Every file of its data."""
+        return (path for path in (self.folder / "data").rglob("*") if path.is_file())
+
     def processor_seconds(self) -> float:
         """What the server and all its processes, those that ended too, have used of the processors (Linux)."""
         assert self._process is not None

@@ -79,7 +79,11 @@ class PostgresKeys:
         self._generation = b""
         self._looked = 0.0
         self._connection: Connection[_Row] | None = None
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self._drop()
+            raise
 
     def of(self, person: bytes) -> PersonKey:
         """As `SubjectKeys.of`."""
