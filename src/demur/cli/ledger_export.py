@@ -82,7 +82,7 @@ def _table(path: Path) -> AbstractContextManager[Sink]:
 
 
 def _told(done: Exported, to: Path) -> list[str]:
-    what = f"{done.records} records of log `{done.log}`"
+    what = f"{done.records} record{'' if done.records == 1 else 's'} of log `{done.log}`"
     if done.kind == "range":
         lines = [f"{what}, all from {done.first} up to, not including, {done.last}, in `{to}`"]
     else:
@@ -92,7 +92,7 @@ def _told(done: Exported, to: Path) -> list[str]:
         lines.append("no checkpoint: a verifier cannot say where the ledger ends")
     else:
         lines.append(f"signed up to {done.signed} of {done.size} records")
-    return lines + ([f"disclosed: fields of {done.disclosed} records"] if done.disclosed else [])
+    return lines + ([f"disclosed: fields of {done.disclosed} of the records"] if done.disclosed else [])
 
 
 def _time(text: str) -> Timestamp | None:

@@ -844,17 +844,17 @@ class Report:
         """The report for people."""
         yield f"{self.verdict.name}: {self.cause}" if self.cause else self.verdict.name
         if (m := self.manifest) is not None:
-            chosen = "chosen by a filter; what was left out cannot be judged"
-            what = chosen if m.kind == "filter" else f"all from {m.first} up to, not including, {m.last}"
+            what = "chosen by a filter" if m.kind == "filter" else f"all from {m.first} up to, not including, {m.last}"
             yield f"  records: {self.records} of log `{_shown(m.log)}`, {what}"
         if self.anchor is not None:
             yield f"  anchored: the first {self.anchor.size} of the ledger, by {_shown(', '.join(self.anchor.by), 300)}"
             yield from (f"  witness: {_shown(name)} at {_utc(seconds)}" for name, seconds in self.anchor.witnesses)
+        if self.anchor is not None and self.manifest is not None:
             yield f"  beyond: {self.beyond} records that the anchor does not cover"
         for name, items in (("reconciled", self.resources), ("remark", self.remarks)):
             yield from (f"  {name}: {_shown(item, 300)}" for item in items)
         if self.disclosed:
-            yield f"  disclosed: fields of {self.disclosed} records, each as its record committed to it"
+            yield f"  disclosed: fields of {self.disclosed} of the records, each as the record committed to it"
 
 
 def _utc(seconds: int) -> str:
@@ -972,6 +972,7 @@ def _conclude(report: Report, reading: Reading, anchors: list[Anchor], policy: P
         report.cause = f"{cause}; nothing shows that no records were cut off at the end or that all was not made anew"
         return
     report.verdict, report.anchor = Verdict.ANCHORED, best
+    report.cause = "these records only, others may be missing" if manifest.kind == "filter" else ""
     report.beyond = max(0, manifest.last - max(manifest.first, best.size))
     if manifest.kind == "range" and manifest.first == 0 and reading.chain.reconciliation is not None:
         _reconcile(report, reading, best, *reading.chain.reconciliation)
