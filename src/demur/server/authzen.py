@@ -91,12 +91,7 @@ def locale_of(request: HttpRequest) -> str:
 
 
 async def _answered(
-    service: Service,
-    identity: Identity,
-    gate: Gateway,
-    items: list[dict[str, object]],
-    semantic: Semantic,
-    request: HttpRequest,
+    service: Service, identity: Identity, gate: Gateway, request: HttpRequest, items: _Items, semantic: Semantic
 ) -> list[dict[str, object]]:
     if semantic is Semantic.EXECUTE_ALL:
         # The store takes them in this order, so that each sees what those before it were granted.
