@@ -25,6 +25,7 @@ from demur.cli import (
     reviewer,
     schema,
     session,
+    store,
     terminal,
 )
 from demur.cli.exits import EPILOG, of_error
@@ -94,6 +95,7 @@ app.add_typer(lever.app, name="lever")
 app.add_typer(meter.app, name="meter")
 app.add_typer(lever.grants, name="grant")
 app.add_typer(session.app, name="session")
+app.add_typer(store.app, name="store")
 app.command("init")(init.init)
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)

@@ -16,6 +16,7 @@ Clauses: S5.5, S11.
 """
 
 from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proof
+from demur.wiring.databases import prepare_databases
 from demur.wiring.gates import Parts, accept_rollback, open_desk, open_gate, open_reviewers, reload_policies
 from demur.wiring.policies import (
     build_policies,
@@ -47,6 +48,7 @@ __all__ = [
     "open_gate",
     "open_reader",
     "open_reviewers",
+    "prepare_databases",
     "read_mapping",
     "read_tests",
     "reload_policies",

@@ -84,16 +84,22 @@ def open_database_reader(home: Path, databases: Databases) -> tuple[PostgresRead
         raise
 
 
-def prepare(databases: Databases) -> str:
-    """Make the tables, or bring them to the newest revision, and check the server; returns the revision.
+def prepare_databases(store: str = "", keys: str = "") -> str:
+    """Make the tables, or bring them to the newest revision, and check the servers; returns the revision.
 
-    For a role that owns the tables: gates need not be allowed to change them. Raises as `open_replica`.
+    For a role that owns the tables: gates need not be allowed to change them. Raises as `find` and `open_replica`.
     """
+    named = find(store, keys)
+    if named is None:
+        raise ConfigurationError(
+            f"expected `{STORE_VARIABLE}` to name a database, found nothing",
+            hint=f"set it to `{SCHEMES[0]}USER@HOST/DATABASE`",
+        )
     _, postgres_keys = _adapters()
     from demur.adapters import postgres_connection  # noqa: PLC0415  (needs an extra)
 
-    postgres_connection.migrate(postgres_connection.Place.read(databases.store))
-    postgres_keys.make_tables(databases.keys)
+    postgres_connection.migrate(postgres_connection.Place.read(named.store))
+    postgres_keys.make_tables(named.keys)
     return REVISIONS[-1]
 
 
