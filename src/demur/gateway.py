@@ -18,6 +18,7 @@ Clauses: S1 to S7, S11.
 from __future__ import annotations
 
 import logging
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from typing import TYPE_CHECKING, Self
@@ -30,7 +31,7 @@ from demur.core.grant import Completion
 from demur.core.record import Draft
 from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
-from demur.errors import DemurError, IntakeError, LedgerError, RulingError, StoreError
+from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, RulingError, StoreError
 from demur.operating import LOCAL
 from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
@@ -63,6 +64,8 @@ FAILURES = (StoreError, LedgerError, OSError)
 """What a port may raise: the question could not be answered, so the answer is `unavailable`."""
 MAX_PREPARING = 8
 """Requests that wait for slow fact sources at a time, beside those whose callers wait themselves."""
+MAX_WAITING = 4_096
+"""Requests that may be on their way through the preparation; what comes beyond is refused at once."""
 
 
 class Gateway(Accounted):
@@ -80,6 +83,7 @@ class Gateway(Accounted):
         super().__init__(world, active, deadline_seconds=deadline_seconds, verify=verify, received=received)
         self._outage = Outage()
         self._pool = ThreadPoolExecutor(MAX_PREPARING, "demur-preparing")
+        self._room = threading.BoundedSemaphore(MAX_WAITING)
 
     @property
     def policy_version(self) -> str:
@@ -96,7 +100,7 @@ class Gateway(Accounted):
         asked = deciding.ask(active, request, caller)
         reply = _Reply(self._world, asked.request, self._refused)
         if asked.is_slow or self._is_received(asked.request):
-            self._pool.submit(self._answer, active, asked, reply)
+            self._prepare_later(active, asked, reply)
         else:
             self._answer(active, asked, reply)
         return reply
@@ -252,6 +256,12 @@ class Gateway(Accounted):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _prepare_later(self, active: Active, asked: Asked, reply: _Reply) -> None:
+        if not self._room.acquire(blocking=False):
+            reply.give_up(OverloadedError(f"{MAX_WAITING} requests wait for their facts already"))
+            return
+        self._pool.submit(self._answer, active, asked, reply).add_done_callback(lambda _: self._room.release())
 
     def _answer(self, active: Active, asked: Asked, reply: _Reply) -> None:
         """Steps 2 to 6. The reply ends after the commit, or in `unavailable`; it is never left hanging."""

@@ -148,6 +148,29 @@ def test_what_does_not_fit_in_the_queue_is_refused_at_once_and_nothing_is_droppe
     assert [gap["count"] for gap in gaps] == [50 - QUEUED]
 
 
+def test_requests_that_wait_for_slow_facts_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demur.gateway.MAX_WAITING", 4)
+    release = threading.Event()
+
+    def slow(_: object) -> dict[str, bool]:
+        release.wait(WAIT)
+        return {"account.frozen": False}
+
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "shop.yaml").write_text(POLICY)
+    parts = open_gate(Settings(tmp_path / "policies", sources={"account": slow}, deadline_seconds=WAIT))
+    gate: Any = parts.gate
+    replies = [gate.submit(refund(100, subject=f"s-{number}")) for number in range(10)]
+    done = [reply.result() for reply in replies if reply.done()]
+    assert [(answer.outcome, answer.reason.disposition) for answer in done] == [("unavailable", "retry_after")] * 6
+    release.set()
+    assert all(reply.result(WAIT).outcome != "unavailable" for reply in replies[:4])
+    # There is room again, as often as one likes.
+    for number in range(9):
+        assert gate.submit(refund(100, subject=f"t-{number}")).result(WAIT).outcome != "unavailable"
+    gate.close()
+
+
 def test_overload_takes_no_memory(gate: Any) -> None:
     release = hold(gate)
     kept = [gate.gate.submit(simple("list")) for _ in range(QUEUED)]
