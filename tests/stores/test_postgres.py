@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+import demur
 from demur.adapters import postgres_connection, postgres_keys, postgres_owner
 from demur.adapters.postgres import PostgresReader, PostgresStore
 from demur.adapters.postgres_arrays import Bytes, Numbers, Texts, register
 from demur.adapters.postgres_connection import Place
 from demur.adapters.postgres_keys import PostgresKeys, open_vault
+from demur.adapters.sqlite_file import REVISIONS
 from demur.adapters.wrapping import MasterKey
 from demur.core.ledger import chain
 from demur.core.terms import MAX_INT
 from demur.errors import ConfigurationError, ForgottenError, LedgerError, StoreError
 from demur.ports import Usage
-from demur.wiring import Settings, open_gate
+from demur.wiring import Settings, open_gate, prepare_databases
+from tests.faults.test_races import POLICY, call
 from tests.stores import rows
 
 if TYPE_CHECKING:
@@ -370,6 +373,38 @@ def test_a_store_needs_a_database_of_keys_and_both_are_postgresql(tmp_path: Path
     (tmp_path / "rate.yaml").write_text("demur: 1\nnamespace: a\nactions: {call: {}}\nrules: []\n")
     with pytest.raises(ConfigurationError, match="to name a database"):
         open_gate(Settings(tmp_path, tmp_path / "home", store=store, keys=keys))
+
+
+def test_the_roles_of_the_guide_let_a_gate_work_and_change_no_record(
+    postgres: Server, tmp_path: Path, root: Path
+) -> None:
+    guide = (root / "docs" / "guides" / "postgres.md").read_text()
+    _, for_ledger, for_keys = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    store, keys = postgres.new_database(), postgres.url(postgres.empty_database())
+    assert prepare_databases(store, keys) == REVISIONS[-1]
+    postgres.execute(for_ledger, database_of(store))
+    postgres.execute(for_keys, database_of(keys))
+    as_gate = [url.replace("postgres@", "demur_gate@") for url in (store, keys)]
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "rate.yaml").write_text(POLICY)
+    gate = open_gate(Settings(tmp_path / "policies", tmp_path / "home", store=as_gate[0], keys=as_gate[1])).gate
+    grant = gate.decide({**call("user"), "request_id": "r-1"})
+    assert isinstance(grant, demur.Grant)
+    assert gate.decide({**call("user"), "request_id": "r-1"}) == grant
+    assert isinstance(gate.redeem(grant.token, {}), demur.Redemption)
+    revoked = gate.decide(call("user"))
+    assert isinstance(revoked, demur.Grant)
+    assert gate.revoke(revoked.id) is None
+    gate.close()
+    with psycopg.connect(as_gate[0], autocommit=True) as connection:
+        for change in (
+            "DELETE FROM records",
+            "UPDATE records SET leaf = ''",
+            "DELETE FROM sealed",
+            "DROP TABLE records",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(change.encode())
 
 
 @pytest.mark.slow
