@@ -146,6 +146,16 @@ def test_discarded_works_leave_the_tree_as_it_was(store: Store) -> None:
     assert writers(store) == [(1, n) for n in range(257)]
 
 
+def test_a_work_after_a_discarded_one_builds_on_what_was_before_it(store: Store) -> None:
+    def given_up(tx: Transaction) -> None:
+        tx.append(rows.draft(9))
+        tx.tree()
+        raise Stop
+
+    together(store, given_up, lambda tx: [tx.append(rows.draft(number)) for number in range(2)])
+    check(store)
+
+
 def test_a_proof_of_a_record_is_checked_by_merkle(store: Store) -> None:
     append(store, 300)
     for sequence, size in ((0, None), (299, None), (255, 256), (256, 257), (0, 1)):
@@ -281,6 +291,21 @@ def sql(path: Path, *statements: str) -> None:
         connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+def test_a_group_that_failed_but_is_there_is_built_upon(path: Path) -> None:
+    """The commit said that it failed, and whether it did could not be learned; the works were told that it did."""
+    disk = FailingDisk()
+    store = SqliteStore(path, "demo", rows.clock(), connect=disk.connect)
+    append(store, 250)
+    disk.fail("COMMIT", happens=True, times=1)
+    disk.fail("PRAGMA wal_checkpoint(", times=1)
+    with pytest.raises(StoreError, match="disk I/O error"):
+        append(store, 10)
+    append(store, 10)
+    check(store)
+    assert writers(store) == [(1, n) for n in range(270)]
+    store.close()
 
 
 def make_first_revision(path: Path, count: int) -> list[StoredRecord]:
