@@ -186,6 +186,19 @@ def test_a_signer_from_outside_signs_instead_of_a_key_in_the_home(tmp_path: Path
         opened(tmp_path, origin="example.org/other", signers=[signer])
 
 
+def test_an_operator_can_pull_levers_where_only_the_gate_reaches_the_signer(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    signer = LocalSigner("example.org/gate", bytes(range(32)))
+    opened(tmp_path, origin="example.org/gate", signers=[signer]).close()
+    secret = wiring.open_reviewers(tmp_path / "home").add("olga", ["operator"])
+    with wiring.open_desk(tmp_path / "home").gate as desk:
+        desk.kill(credential=secret, reason="stop everything")
+    with opened(tmp_path, signers=[signer]) as gate:
+        assert gate.decide(refund(100)).outcome == "deny"
+        assert gate.ledger_state().checkpoint_size > 0
+    shop.gate.close()
+
+
 @pytest.mark.parametrize("origin", ["Example.org/gate", "a b", "a+b", "example.org/epoch-2", "..", "x" * 70])
 def test_an_origin_that_records_cannot_tell_is_refused(tmp_path: Path, origin: str) -> None:
     open_shop(tmp_path).gate.close()

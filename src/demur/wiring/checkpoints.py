@@ -22,6 +22,7 @@ from demur.core.ledger.proof import Proof
 from demur.core.record import is_leaf_text
 from demur.errors import ConfigurationError, LedgerError, RollbackError
 from demur.observability.events import event
+from demur.steps.world import Unsigned
 from demur.wiring.settings import PUBLISHED
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from demur.core.ledger.rotation import Window
     from demur.core.record import Json
     from demur.observability.events import Events
-    from demur.ports import CheckpointRow, Store
+    from demur.ports import CheckpointRow, Checkpoints, Store
     from demur.steps.levers import Act
     from demur.wiring.reading import Reader
     from demur.wiring.settings import Settings
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 DEFAULT_ORIGIN = "demur.local"
 
 
-def open_checkpoints(settings: Settings, store: Store, observer: Events) -> Publisher:
+def open_checkpoints(settings: Settings, store: Store, observer: Events, *, must_sign: bool = True) -> Checkpoints:
     """The publisher of a store that continues whatever was published of it before.
+
+    Where the secret half of the key is not here nothing is signed, unless it must be.
 
     Raises `RollbackError` where it does not, `ConfigurationError` where the origin, a key or an anchor is wrong,
     `AnchorError` where one is required and none can be asked, and `StoreError`.
@@ -50,7 +53,12 @@ def open_checkpoints(settings: Settings, store: Store, observer: Events) -> Publ
     rollback.check(store, folder)
     silent = anchoring.check_anchors(store, anchors, is_required=settings.anchors.is_required)
     keys = signing_keys(settings)
-    ensure_keys(store, keys, origin(settings))
+    try:
+        ensure_keys(store, keys, origin(settings))
+    except ConfigurationError:
+        if must_sign:
+            raise
+        return Unsigned()
     check_origin(settings, store)
 
     def tell(kind: str, data: Mapping[str, Json]) -> None:
