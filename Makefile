@@ -15,7 +15,7 @@ export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench eval docs lock mutate clean
+.PHONY: help setup demo test check fix bench eval docs lock mutate faults attacks clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -49,6 +49,9 @@ bench: $(VENV)/.dev ## Speed beside that of peers, in one run
 eval: $(VENV)/.dev ## Real tool calls of agents, and attacks on them, through the gate
 	$(BIN)/python examples/agentdojo
 
+faults: $(VENV)/.dev ## Kills, failing calls, power cuts, stopped databases: what is lost? Goes on where it stopped; hours
+	$(BIN)/python -m tests.faults --out .faults all
+
 docs: $(VENV)/.dev ## Renew what documents copy from the program, then run every example in them
 	$(BIN)/python tests/docs/generate.py
 	$(BIN)/demur schema > docs/policy.schema.json
@@ -57,6 +60,9 @@ docs: $(VENV)/.dev ## Renew what documents copy from the program, then run every
 
 mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants and the condition language
 	$(BIN)/python tests/mutation.py
+
+attacks: $(VENV)/.dev ## Attack exports of the ledger in every way of docs/attacks.md, and write that table; long
+	$(BIN)/python -m tests.ledger
 
 lock: $(UV) ## Renew the lock files, with a cool-down of one week
 	$(COMPILE) --upgrade -o requirements.lock
