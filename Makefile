@@ -15,7 +15,7 @@ export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench eval docs lock mutate faults attacks clean
+.PHONY: help setup demo test check fix bench eval docs lock mutate faults attacks reconcile clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -57,6 +57,10 @@ docs: $(VENV)/.dev ## Renew what documents copy from the program, then run every
 	$(BIN)/demur schema > docs/policy.schema.json
 	$(BIN)/python tests/docs/renew.py README.md docs/guides/*.md
 	$(BIN)/pytest -q tests/docs
+
+reconcile: $(VENV)/.dev ## Bypasses in 1,000 histories, 100,000 honest executions, and how fast ledgers are compared
+	DEMUR_SEEDS=1000 DEMUR_HONEST=100000 $(BIN)/pytest -q tests/evaluation/test_reconcile.py
+	$(BIN)/python tests/evaluation/speed.py 1000000
 
 mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants and the condition language
 	$(BIN)/python tests/mutation.py
