@@ -110,6 +110,18 @@ class Metered:
         self._tables.append(tables)
         return tables
 
+    @contextmanager
+    def transaction(
+        self, tables: Tables, action: str, arguments: Mapping[str, object], *, carried: Carried | None = None
+    ) -> Iterator[sqlite3.Connection]:
+        """One transaction on counted tables, on the grant that this execution stands on; raises as `operation`."""
+        on = carried or CURRENT.get()
+        if on is None and self._is_required:
+            self.meter.refuse(token(action), Cause.MISSING)
+        proof = (on.grant_id, marked(on, action, arguments)) if on else ("", "")
+        with tables.transaction(token(action), *proof) as connection:
+            yield connection
+
     def state(self) -> tuple[bytes, ...]:
         """Sign what was counted since the last time, rows of tables included; lines for `gate.submit_meter`.
 
