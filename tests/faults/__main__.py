@@ -101,7 +101,7 @@ def everything(options: argparse.Namespace) -> bool:
         ("calls", "calls", "--number", "1100"),
         ("power", "power", "--number", "100000"),
         ("postgres", "--number", "1000"),
-        ("model", "model", "--number", "2"),
+        ("model", "model", "--number", "2", "--records", "4"),
     )
     outcomes = [run(["--out", str(options.out), *command]) for command in commands]
     sys.stdout.write(table(options.out))

@@ -247,9 +247,13 @@ class Blackout:
         assert os.waitstatus_to_exitcode(os.waitpid(fork(lambda: _before(place)), 0)[1]) == 0
         shutil.copytree(place.home, self.folder / "before")
         disk = Disk.of(place.home)
-        # Every other recording holds a sync that fails, of any of the first sixty.
+        # Every other recording holds a sync that fails, of any of the first sixty, or all from there to the kill.
         fault = chance.randrange(1, 60) if variant % 2 else 0
-        calls = record(place, fault, chance.choice((CHECKPOINT_PAGES, 40, 4_000)))
+        calls = record(
+            place,
+            f"{fault}{'+' if variant % 4 == 3 else ''}" if fault else "",
+            chance.choice((CHECKPOINT_PAGES, 40, 4_000)),
+        )
         self.counts["failed_syncs"] += sum(call.kind == "failed" for call in calls)
         history = new_records(place.home / LEDGER, 0)
         self._tables.clear()
@@ -378,8 +382,11 @@ def _needed(history: list[StoredRecord], heard: str, least: int) -> int:
 # The recording.
 
 
-def record(place: Place, fault: int, pages: int) -> list[Call]:
-    """What the gate wrote in a life, and in the life after it was killed; the `fault`-th data sync of a thread fails."""
+def record(place: Place, fault: str, pages: int) -> list[Call]:
+    """What the gate wrote in a life, and in the life after it was killed; the `fault`-th data sync of a thread fails.
+
+    With a `+` after it every one from there on does, until the kill.
+    """
     calls: list[Call] = []
     for number in (1, 2):
         told, telling = os.pipe()
