@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -29,7 +30,6 @@ from tests.stores import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from demur.ports import Transaction
     from tests.postgres import Server
@@ -119,7 +119,8 @@ def test_64_threads_make_the_tables_once(postgres: Server) -> None:
 def test_no_message_tells_a_password(url: str) -> None:
     with pytest.raises(StoreError, match=r"could not open the store at `nowhere.invalid/") as caught:
         PostgresStore(url, "demo")
-    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r} {Place.read(url)!r}"
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {Place.read(url)!r} {Settings(Path(), store=url, keys=url)!r}"
+    assert "hunter2" not in shown
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:hunter2@[", "hunter2", "a=hunter2"])

@@ -50,9 +50,9 @@ class Settings:
     clock: Clock = field(default_factory=SystemClock)
     channels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Whom obligations of the type `notify` tell: by the name that policies use, the URLs for Apprise."""
-    store: str = ""
+    store: str = field(default="", repr=False)
     """The URL of a PostgreSQL database instead of a file in the home; "" for what `DEMUR_STORE` says, if anything."""
-    keys: str = ""
+    keys: str = field(default="", repr=False)
     """The URL of the database of the persons' keys that goes with it; "" for what `DEMUR_KEYS` says."""
     origin: str = ""
     """The name under which the ledger is signed: a URL without its scheme; "" for `demur.local/<log>`."""
