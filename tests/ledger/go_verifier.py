@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 SOURCE = Path(__file__).parent / "independent" / "main.go"
@@ -66,8 +67,12 @@ class GoVerifier:
 
     def verify(self, export: Path, policy: Path, size: int) -> str:
         """`accept <size>` or `reject <reason>`."""
+        return self.verify_all([export], policy, size)[0]
+
+    def verify_all(self, exports: Sequence[Path], policy: Path, size: int) -> list[str]:
+        """The answers about several exports of that size, asked at once."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{export}\t{policy}\t{size}\n")
+        self._process.stdin.write("".join(f"{export}\t{policy}\t{size}\n" for export in exports))
         self._process.stdin.flush()
-        return self._process.stdout.readline().rstrip("\n")
+        return [self._process.stdout.readline().rstrip("\n") for _ in exports]
