@@ -82,7 +82,7 @@ def test_random_texts_are_answered(tmp_path: Path, what: str) -> None:
     }
     folder = export.write(tmp_path / "export")
     chance = random.Random(11)
-    for _ in range(ROUNDS // 4):
+    for _ in range(ROUNDS // 10):
         for name, data in texts.items():
             (tmp_path / name).write_bytes(mutated(data, chance) if name == what else data)
         for arguments in (
