@@ -124,10 +124,10 @@ def test_a_part_holds_no_record_of_outside(reader: Reader, tmp_path: Path) -> No
     assert [record.sequence for record in records if record.leaf in held] == [300, 301]
 
 
-@pytest.mark.parametrize("name", ["tile/0/001", "tile/1/000.p/2", "picked/001", "checkpoint", "tile/0/002.p/109"])
+@pytest.mark.parametrize("name", ["tile/0/001", "tile/1/000.p/2", "picked/001", "checkpoint", "tile/0/002.p/*"])
 def test_nothing_of_a_part_can_be_left_out(reader: Reader, trusted: Path, tmp_path: Path, name: str) -> None:
     exporting.export(reader, tmp_path / "out", first=300, last=302)
-    (tmp_path / "out" / name).unlink()
+    next((tmp_path / "out").glob(name)).unlink()
 
     try:
         verdict = judged(tmp_path / "out", trusted).verdict
