@@ -15,7 +15,7 @@ export UV_NO_PROGRESS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench eval docs lock mutate faults faults attacks reconcile clean
+.PHONY: help setup demo test check fix bench eval docs lock mutate faults attacks reconcile clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -48,9 +48,6 @@ bench: $(VENV)/.dev ## Speed beside that of peers, in one run
 
 eval: $(VENV)/.dev ## Real tool calls of agents, and attacks on them, through the gate
 	$(BIN)/python examples/agentdojo
-
-faults: $(VENV)/.dev ## Kills, failing calls, power cuts, stopped databases: what is lost? Goes on where it stopped; hours
-	$(BIN)/python -m tests.faults --out .faults all
 
 faults: $(VENV)/.dev ## Kills, failing calls, power cuts, stopped databases: what is lost? Goes on where it stopped; hours
 	$(BIN)/python -m tests.faults --out .faults all
