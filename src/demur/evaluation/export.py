@@ -152,7 +152,9 @@ def _plan(reader: Reader, first: int, last: int | None, choice: Choice, sink: Si
         raise ConfigurationError(f"expected a range within the {head} records of the ledger, found {first} to {end}")
     # A part ends at the newest checkpoint where it can: then the whole tree of the export is signed.
     size = newest.size if newest is not None and end <= newest.size and (first, end) != (0, head) else head
-    earlier = tuple(row for row in earlier if newest is not None and row.size < min(newest.size, size))
+    # After an accepted rollback the log goes on under another origin; what was signed before is of another ledger.
+    origin = _origin(newest)
+    earlier = tuple(row for row in earlier if newest and row.size < min(newest.size, size) and _origin(row) == origin)
     plan = _Plan(reader, first, end, size, newest, earlier, choice, sink)
     rows = [*earlier, *([newest] if newest else [])]
     plan.wanted = {row.size // tile.WIDTH for row in rows if row.size % tile.WIDTH} | {size // tile.WIDTH}
@@ -264,11 +266,10 @@ def _write_disclosures(plan: _Plan, draft: Draft, fields: Mapping[int, Collectio
 
 
 def _manifest(plan: _Plan) -> dict[str, object]:
-    origin = checkpoint.parse(note.parse(plan.newest.note).text).origin if plan.newest is not None else ""
     manifest: dict[str, object] = {
         "format": FORMAT,
         "log": plan.reader.log,
-        "origin": origin,
+        "origin": _origin(plan.newest),
         "kind": "filter" if plan.choice else "range",
         "first": plan.first,
         "last": plan.last,
@@ -276,6 +277,10 @@ def _manifest(plan: _Plan) -> dict[str, object]:
         "counts": dict(plan.counts),
     }
     return manifest | ({"filter": plan.choice.document(), "of": dict(plan.of)} if plan.choice else {})
+
+
+def _origin(row: CheckpointRow | None) -> str:
+    return checkpoint.parse(note.parse(row.note).text).origin if row is not None else ""
 
 
 def _canonical(value: object) -> bytes:
