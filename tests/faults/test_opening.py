@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("step", ["begin", "activate"])
+@pytest.mark.parametrize("error", [StoreError("the disk failed"), OSError(5, "the disk failed")])
 def test_a_gate_that_could_not_be_opened_keeps_nobody_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
 ) -> None:
     place = Place.make(tmp_path / "place")
 
     def failing(*_: object, **__: object) -> None:
-        message = "the disk failed"
-        raise StoreError(message)
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(Gateway, step, failing)

@@ -23,6 +23,7 @@ from demur.core import duty
 from demur.core.policy.compiled import decode_compiled, encode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.record import check_log
+from demur.errors import StoreError
 from demur.gateway import Gateway
 from demur.observability.events import Events
 from demur.steps import levers, ruling
@@ -137,10 +138,12 @@ def _open(settings: Settings, active: Active, compiled: bytes, *, must_sign: boo
         )
         gate.begin(was_clean=was_clean, rhythm=_rhythm(settings))
         gate.activate(active, compiled)
-    except BaseException:
+    except BaseException as error:
         # What was taken would keep the next opening out.
         store.close()
         vault.close()
+        if isinstance(error, OSError):
+            raise StoreError(f"the home `{settings.home}` cannot be opened: {error}") from error
         raise
     _attend(notifier, world, active)
     gate.keep_pulse(_pulse(gate, settings))
