@@ -136,6 +136,32 @@ class Gateway(Accounted):
         prepared = [deciding.prepare(self._world, active, deciding.ask(active, raw, caller)) for raw in requests]
         return self._do(active, lambda session: inquiring.inquire(session, prepared, purpose))
 
+    def inquire_each(
+        self,
+        requests: Sequence[bytes | str | Mapping[str, object]],
+        *,
+        caller: Caller = LOCAL,
+        purpose: Purpose = Purpose.BATCH,
+    ) -> tuple[Inquired | IntakeError, ...]:
+        """As `inquire`, but a malformed one has its error in its place and the others are judged."""
+        active = self._active
+        asked = [_ask(active, raw, caller) for raw in requests]
+        sound = [one for one in asked if not isinstance(one, IntakeError)]
+        prepared = [deciding.prepare(self._world, active, one) for one in sound]
+        if not prepared:
+            return tuple(one for one in asked if isinstance(one, IntakeError))
+        found = iter(self._do(active, lambda session: inquiring.inquire(session, prepared, purpose)))
+        return tuple(one if isinstance(one, IntakeError) else next(found) for one in asked)
+
+    def listed(self, path: str) -> tuple[str, ...]:
+        """What is known of a part of a request, for searches: `action.name`, or ids that sources list. In order."""
+        active = self._active
+        return tuple(sorted(active.policies.schema.actions if path == "action.name" else active.sources.keys(path)))
+
+    def turn_away(self) -> Refusal:
+        """What whoever is not even let in is told, where too much is asked at once; counted as `unavailable` (S5.2)."""
+        return self._unavailable("too much is asked at once")
+
     def redeem(
         self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ()
     ) -> Redemption | Refusal:
@@ -332,6 +358,13 @@ class Gateway(Accounted):
         refused = msgspec.structs.replace(refused, checkpoint=self._world.checkpoints.newest)
         telling.tell(self._world, refused, request)
         return refused
+
+
+def _ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller) -> Asked | IntakeError:
+    try:
+        return deciding.ask(active, raw, caller)
+    except IntakeError as error:
+        return error
 
 
 class _Reply(Future["Answer"]):

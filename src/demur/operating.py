@@ -14,6 +14,7 @@ import msgspec
 
 from demur.core import lever
 from demur.core.intake import Caller
+from demur.core.record import Draft
 from demur.errors import OverloadedError, StoreError
 from demur.steps import denials, exporting, forgetting, levers, ruling, telling
 from demur.steps.deciding import Session
@@ -154,6 +155,21 @@ class Operated:
         """End a legal hold; raises as `kill`."""
         who = self._operator(credential, reason)
         self._do(self._active, lambda session: forgetting.release(session, who, hold_id))
+
+    def rotate_master(self, *, credential: str, reason: str) -> int:
+        """Change the master key: wrap every person's key anew (how many) and destroy the old one. Raises as `kill`,
+        and `ConfigurationError` where the master key is not in a file here.
+        """
+        who = self._operator(credential, reason)
+
+        def note(event: str, **more: Json) -> None:
+            draft = Draft("master_key_event", {"event": event, "operator": who.operator, **more}, who.seal())
+            self._do(self._active, lambda session: session.tx.append(draft))
+
+        note("ordered")
+        keys = self._world.vault.rotate_master()
+        note("changed", keys=keys)
+        return keys
 
     def export(self, person: str) -> dict[str, object]:
         """All that is kept about a person (`type:id`), for that person; raises `RulingError` where nothing is."""

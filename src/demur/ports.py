@@ -8,7 +8,7 @@ blinded before it arrives here (S5.4, S5.5).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -32,6 +32,7 @@ __all__ = [
     "Head",
     "Learned",
     "LedgerState",
+    "Listing",
     "Observer",
     "RequestRow",
     "ReviewRow",
@@ -248,6 +249,9 @@ class Vault(Protocol):
     def destroy(self, key_ids: Collection[str]) -> bool:
         """Destroy keys, durably, for everybody; `False` while a copy is left that a second call may reach."""
 
+    def rotate_master(self) -> int:
+        """Wrap every key by another master key; how many. Raises `ConfigurationError` where that is not its to do."""
+
     def blind(self, *parts: str) -> bytes:
         """A keyed digest of the parts: equal for equal parts, meaningless without the key of the log."""
 
@@ -341,11 +345,22 @@ class FactSource(Protocol):
         """The asked facts. A path left out, or an exception, counts as unknown."""
 
 
+@runtime_checkable
+class Listing(FactSource, Protocol):
+    """A source that can also list whom or what it knows, for searches."""
+
+    def keys(self, path: str) -> Collection[str]:
+        """The values of this part of a request (`subject.id`, `resource.id`) that it knows; none of another part."""
+
+
 class Sources(Protocol):
     """All declared sources together: timeouts, caching and failures are their business, never the caller's."""
 
     def learn(self, request: Request, wanted: Mapping[str, Sequence[str]], now: Timestamp) -> Mapping[str, Learned]:
         """Learn the wanted paths, given by source name. Never raises for a failing source: the fact is unknown."""
+
+    def keys(self, path: str) -> Collection[str]:
+        """The values of a part of a request that the sources can list: candidates of a search, never all there are."""
 
     def close(self) -> None: ...
 

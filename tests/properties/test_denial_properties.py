@@ -68,6 +68,9 @@ class Play:
         world = World(store, vault, self.clock, ZONES, Books(), Events(), "play", "test")
         self.gate: Any = Gateway(world, Active.of(policies, self), deadline_seconds=30)
 
+    def keys(self, path: str) -> tuple[str, ...]:
+        return ()
+
     def learn(self, request: Request, wanted: Mapping[str, Sequence[str]], now: Timestamp) -> dict[str, Learned]:
         known = self.known | {"scopes.weight": WEIGHTS[request.arguments.get("scope", ABSENT)]}
         return {path: Learned(known[path], now) for paths in wanted.values() for path in paths}

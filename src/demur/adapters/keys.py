@@ -20,6 +20,7 @@ import hashlib
 import hmac
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
 from demur.adapters import sealing
@@ -27,10 +28,10 @@ from demur.adapters.sealing import KEY_BYTES, Disclosure, PersonKey
 from demur.adapters.subject_keys import MemoryKeys, SubjectKeys, gone
 from demur.adapters.wrapping import KeyWrapper, MasterKey
 from demur.core import record
-from demur.errors import ConfigurationError, ForgottenError, LedgerError
+from demur.errors import ConfigurationError, ForgottenError, LedgerError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from demur.core.record import Sealed
@@ -78,6 +79,7 @@ class KeyVault:
         self._log_key = log_key
         self._person_key = person_key
         self._shunned: frozenset[str] = frozenset()
+        self._rotate: Callable[[], int] | None = None
 
     @classmethod
     def open(cls, folder: Path, log: str, *, is_read_only: bool = False, wrapper: KeyWrapper | None = None) -> Self:
@@ -102,7 +104,10 @@ class KeyVault:
         except ConfigurationError:
             keys.close()
             raise
-        return cls(keys, log_key=log_key, person_key=person_key)
+        vault = cls(keys, log_key=log_key, person_key=person_key)
+        if wrapper is None and not is_read_only:
+            vault._rotate = partial(_rotate, folder, keys)
+        return vault
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -153,6 +158,14 @@ class KeyVault:
         """Use these keys no more, although they may be here: the ledger says that they were destroyed."""
         self._shunned = frozenset(key_ids)
 
+    def rotate_master(self) -> int:
+        if self._rotate is None:
+            raise ConfigurationError(
+                "expected a master key in a file of this vault, found none",
+                hint="a key management service changes its master keys by itself",
+            )
+        return self._rotate()
+
     def blind_for(self, person: str, *parts: str) -> bytes:
         return self._of(person).blind(framed(*parts))
 
@@ -189,20 +202,14 @@ class KeyVault:
         return opened
 
 
-def rotate_master(folder: Path, log: str) -> int:
-    """Give the vault in `folder` another master key; how many keys were wrapped anew. Nobody may have it open.
-
-    Raises `ConfigurationError`, `StoreError` and `LedgerError`; opening the vault then finishes or drops the change.
-    """
-    keys, _ = _open_keys(folder, log, _key(folder / MASTER, may_make=False), is_read_only=False)
+def _rotate(folder: Path, keys: SubjectKeys) -> int:
     try:
+        (folder / NEXT_MASTER).unlink(missing_ok=True)
         make_key(folder / NEXT_MASTER)
         count = keys.rewrap(MasterKey(read_key(folder / NEXT_MASTER)))
         _replace_master(folder)
     except OSError as error:
-        raise ConfigurationError(f"the master key cannot be changed: {error.strerror}") from error
-    finally:
-        keys.close()
+        raise StoreError(f"the master key cannot be changed: {error.strerror}") from error
     return count
 
 

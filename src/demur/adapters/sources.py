@@ -30,9 +30,10 @@ from demur.core.resolution import Learned
 from demur.core.schema import BUILT_IN, REQUEST
 from demur.core.terms import Missing, Request, State, Timestamp
 from demur.errors import ConfigurationError, DemurError, OverloadedError
+from demur.ports import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from demur.adapters.workers import Call
     from demur.core.schema import Fact, Schema, Source
@@ -74,6 +75,10 @@ class DeclaredSources:
         for asked, question in begun:
             learned.update(asked.finish(question, self._declared(request, question.paths)))
         return learned
+
+    def keys(self, path: str) -> frozenset[str]:
+        """The values of a part of a request, such as `subject.id`, that sources know; those that fail know none."""
+        return frozenset[str]().union(*(asked.keys(path) for asked in self._sources.values()))
 
     def close(self) -> None:
         """Take no more questions; what hangs is left to itself."""
@@ -167,6 +172,15 @@ class _Asked:
         if question.key is not None and self._ttl_nanos:
             self._remember(question.key, asked)
         return question.known | asked
+
+    def keys(self, path: str) -> Collection[str]:
+        """What can be listed at once, from memory."""
+        if not isinstance(self._source, Listing) or not self._source.is_local:
+            return ()
+        try:
+            return self._source.keys(path)
+        except DemurError:
+            return ()
 
     def close(self) -> None:
         self._workers.close()

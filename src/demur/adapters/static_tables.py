@@ -51,6 +51,10 @@ class StaticSource:
             raise ConfigurationError(f"source `{self._name}`: expected a table as row, found a list or a single value")
         return {path: _column(row, path) for path in paths}
 
+    def keys(self, path: str) -> tuple[str, ...]:
+        """The keys of the rows where the table is looked up by this part of a request, and none otherwise."""
+        return tuple(self._table.rows()) if path == self._key else ()
+
     def _row(self, request: Request) -> object:
         rows = self._table.rows()
         if not self._key:

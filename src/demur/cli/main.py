@@ -11,9 +11,12 @@ import typer
 from typer.core import TyperGroup
 
 from demur.cli import (
+    backup,
+    caller,
     decide,
     demo,
     init,
+    key,
     ledger,
     ledger_checkpoint,
     ledger_export,
@@ -24,8 +27,10 @@ from demur.cli import (
     review,
     reviewer,
     schema,
+    serve,
     session,
     store,
+    subject,
     terminal,
 )
 from demur.cli.exits import EPILOG, of_error
@@ -79,18 +84,23 @@ def main(
 
 
 app.command("decide")(decide.decide)
+app.command("serve")(serve.serve)
 app.add_typer(policy.app, name="policy")
 ledger.app.command("export")(ledger_export.export)
 ledger.app.command("verifier")(ledger_export.verifier)
-ledger.app.command("reconcile")(ledger_reconcile.reconcile)
 ledger.app.command("checkpoint")(ledger_checkpoint.checkpoint)
 ledger.app.command("proof")(ledger_checkpoint.proof)
 ledger.app.command("policy")(ledger_checkpoint.policy)
 ledger.app.command("accept-rollback")(ledger_checkpoint.accept_rollback)
 ledger.app.add_typer(ledger_checkpoint.keys, name="key")
+ledger.app.command("reconcile")(ledger_reconcile.reconcile)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")
+app.add_typer(subject.app, name="subject")
+app.add_typer(backup.app, name="backup")
+app.add_typer(key.app, name="key")
+app.add_typer(caller.app, name="caller")
 app.add_typer(lever.app, name="lever")
 app.add_typer(meter.app, name="meter")
 app.add_typer(lever.grants, name="grant")

@@ -1,12 +1,13 @@
-"""The Authorization API 1.0 of AuthZEN: evaluation and evaluations, as hot routes.
+"""The Authorization API 1.0 of AuthZEN: evaluation, evaluations, searches and discovery, as hot routes.
 
-- `decision` is true for a Grant and for nothing else. A deny is HTTP 200 with its refusal in `context`.
+- `decision` is true for a Grant and for nothing else. A deny is HTTP 200 with its refusal in `context`; `unavailable`,
+  which is no decision, is HTTP 503 with the same members and those of a problem document.
 - A batch that carries no `context`, at the top or in an item, is an inquiry (S5.3): judged at one instant, recorded as
   such, answered with bare decisions; a true one is no grant. A batch with `context`, be it empty, is answered like
   single evaluations, item by item, and each item sees what those before it were granted (S4.2).
-- Unknown members are ignored, malformed ones are a 400, `X-Request-ID` comes back (sections 5 to 7 and 12.1.3).
+- Unknown members are ignored, malformed ones are a 400; within a batch they deny the item that has them.
 
-Source: OpenID AuthZEN Authorization API 1.0.
+Source: OpenID AuthZEN Authorization API 1.0; its certification scenario for what is not malformed but an item's fault.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from demur.core import intake
 from demur.core.access import Act
 from demur.core.grant import Grant
 from demur.core.intake import Caller
-from demur.core.terms import Audience
-from demur.errors import IntakeError
+from demur.core.terms import Audience, Outcome
+from demur.errors import AccessError, IntakeError
+from demur.server import problems, search
+from demur.server.search import Sought
 from demur.server.service import check_subject
 from demur.steps.inquiring import Purpose
 
@@ -35,12 +38,22 @@ if TYPE_CHECKING:
     from demur.core.access import Identity
     from demur.core.evidence import Answer
     from demur.gateway import Gateway
-    from demur.server.service import Service
+    from demur.server.service import Answering, Service
 
-    _Items = list[dict[str, object]]
+    _Item = dict[str, object]
 
 MAX_ITEMS = 1_000
 """Items of one batch."""
+CAPABILITIES: tuple[str, ...] = ()
+"""URNs of the profiles that this service speaks beside the API itself."""
+ENDPOINTS = {
+    "access_evaluation_endpoint": "/access/v1/evaluation",
+    "access_evaluations_endpoint": "/access/v1/evaluations",
+    "search_subject_endpoint": "/access/v1/search/subject",
+    "search_resource_endpoint": "/access/v1/search/resource",
+    "search_action_endpoint": "/access/v1/search/action",
+}
+_NEEDED = {"subject": ("type", "id"), "action": ("name",), "resource": ("type", "id")}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,29 +66,50 @@ class Semantic(StrEnum):
 
 
 async def evaluation(service: Service, request: HttpRequest) -> Response:
-    """POST /access/v1/evaluation"""
+    """One request, answered by a grant, a refusal or a deferral."""
     identity, gate = await service.enter(request, Act.EVALUATE)
-    members = intake.parse(await request.body())
-    check_subject(identity, members)
-    answer = await service.answer(identity, gate, members)
-    return _json(tell(answer, identity, request))
+    if service.is_full:
+        return _single(gate.turn_away(), identity, request)
+    return await _evaluated(service, identity, gate, request, await _members(request))
 
 
 async def evaluations(service: Service, request: HttpRequest) -> Response:
-    """POST /access/v1/evaluations"""
+    """Many requests, answered in order. Without a `context` they are only inquired about: `true` is no grant."""
     identity, gate = await service.enter(request, Act.EVALUATE)
-    members = intake.parse(await request.body())
+    if service.is_full:
+        return _single(gate.turn_away(), identity, request)
+    members = await _members(request)
     if not members.get("evaluations"):
-        check_subject(identity, members)
-        return _json(tell(await service.answer(identity, gate, members), identity, request))
+        return await _evaluated(service, identity, gate, request, members)
     items, semantic = _items(members), _semantic(members)
-    for item in items:
-        check_subject(identity, item)
     if any("context" in item for item in items):
         told = await _answered(service, identity, gate, request, items, semantic)
     else:
-        told = [{"decision": allowed} for allowed in await _inquired(identity, gate, items, semantic)]
+        told = await _inquired(identity, gate, items, semantic)
     return _json({"evaluations": told})
+
+
+def searching(sought: Sought) -> Answering:
+    """The search for one kind of thing."""
+
+    async def answering(service: Service, request: HttpRequest) -> Response:
+        identity, gate = await service.enter(request, Act.SEARCH)
+        members = await _members(request)
+        return _json(await asyncio.to_thread(search.page, gate, identity, sought, members))
+
+    return answering
+
+
+async def discovery(service: Service, request: HttpRequest) -> Response:
+    """What this decision point offers and where; says nothing about tenants."""
+    base = service.base_url
+    tenant = request.scope["path"].removeprefix("/.well-known/authzen-configuration").strip("/")
+    place = f"{base}/{tenant}" if tenant else base
+    known: dict[str, object] = {"policy_decision_point": place}
+    known |= {name: base + path for name, path in ENDPOINTS.items()}
+    if CAPABILITIES:
+        known["capabilities"] = list(CAPABILITIES)
+    return _json(known)
 
 
 def tell(answer: Answer, identity: Identity, request: HttpRequest) -> dict[str, object]:
@@ -90,33 +124,72 @@ def locale_of(request: HttpRequest) -> str:
     return first if first and first != "*" else "en"
 
 
+async def _evaluated(
+    service: Service, identity: Identity, gate: Gateway, request: HttpRequest, members: Mapping[str, object]
+) -> Response:
+    check_subject(identity, members)
+    return _single(await service.answer(identity, gate, members), identity, request)
+
+
+def _single(answer: Answer, identity: Identity, request: HttpRequest) -> Response:
+    told = tell(answer, identity, request)
+    return problems.unavailable(told) if answer.outcome is Outcome.UNAVAILABLE else _json(told)
+
+
 async def _answered(
-    service: Service, identity: Identity, gate: Gateway, request: HttpRequest, items: _Items, semantic: Semantic
+    service: Service, identity: Identity, gate: Gateway, request: HttpRequest, items: list[_Item], semantic: Semantic
 ) -> list[dict[str, object]]:
+    async def one(item: _Item) -> tuple[dict[str, object], bool]:
+        try:
+            check_subject(identity, item)
+            answer = await service.answer(identity, gate, item)
+        except (IntakeError, AccessError) as error:
+            return _faulty(error), False
+        return tell(answer, identity, request), isinstance(answer, Grant)
+
     if semantic is Semantic.EXECUTE_ALL:
         # The store takes them in this order, so that each sees what those before it were granted.
-        answers = await asyncio.gather(*(service.answer(identity, gate, item) for item in items))
-        return [tell(answer, identity, request) for answer in answers]
-    told = []
+        return [told for told, _ in await asyncio.gather(*map(one, items))]
+    found = []
     for item in items:
-        answer = await service.answer(identity, gate, item)
-        told.append(tell(answer, identity, request))
-        if _ends(semantic, allowed=isinstance(answer, Grant)):
+        told, is_allowed = await one(item)
+        found.append(told)
+        if _ends(semantic, allowed=is_allowed):
+            break
+    return found
+
+
+async def _inquired(
+    identity: Identity, gate: Gateway, items: list[_Item], semantic: Semantic
+) -> list[dict[str, object]]:
+    faults = [_fault(identity, item) for item in items]
+    sound = [item for item, fault in zip(items, faults, strict=True) if fault is None]
+    caller = Caller(identity.id, identity.actor)
+    found = iter(await asyncio.to_thread(gate.inquire_each, sound, caller=caller, purpose=Purpose.BATCH))
+    told: list[dict[str, object]] = []
+    for fault in faults:
+        one = fault or next(found)
+        if isinstance(one, (IntakeError, AccessError)):
+            told.append(_faulty(one))
+        else:
+            told.append({"decision": one.refusal is None})
+        if _ends(semantic, allowed=told[-1]["decision"] is True):
             break
     return told
 
 
-async def _inquired(
-    identity: Identity, gate: Gateway, items: list[dict[str, object]], semantic: Semantic
-) -> list[bool]:
-    caller = Caller(identity.id, identity.actor)
-    found = await asyncio.to_thread(gate.inquire, items, caller=caller, purpose=Purpose.BATCH)
-    decisions: list[bool] = []
-    for one in found:
-        decisions.append(one.refusal is None)
-        if _ends(semantic, allowed=decisions[-1]):
-            break
-    return decisions
+def _fault(identity: Identity, item: _Item) -> IntakeError | AccessError | None:
+    try:
+        check_subject(identity, item)
+    except (IntakeError, AccessError) as error:
+        return error
+    return None
+
+
+def _faulty(error: IntakeError | AccessError) -> dict[str, object]:
+    """An item that could not be judged: denied, and told why, while the others are answered."""
+    status = 400 if isinstance(error, IntakeError) else 403
+    return {"decision": False, "context": {"error": {"status": status, "message": str(error)}}}
 
 
 def _ends(semantic: Semantic, *, allowed: bool) -> bool:
@@ -129,22 +202,31 @@ def _ends(semantic: Semantic, *, allowed: bool) -> bool:
             return allowed
 
 
-def _items(members: Mapping[str, object]) -> list[dict[str, object]]:
+def _items(members: Mapping[str, object]) -> list[_Item]:
     """Each evaluation with the members that it takes over from the top; raises `IntakeError`."""
     listed = members["evaluations"]
-    if not isinstance(listed, (list, tuple)):
+    if not isinstance(listed, list):
         raise IntakeError("/evaluations", expected="a list", found="something else")
     if len(listed) > MAX_ITEMS:
         raise IntakeError("/evaluations", expected=f"at most {MAX_ITEMS} items", found=f"{len(listed)}")
-    shared = {name: value for name, value in members.items() if name not in {"evaluations", "options"}}
+    # An id answers one request; one for a whole batch would make its second item a repetition of the first.
+    shared = {n: value for n, value in members.items() if n not in {"evaluations", "options", "request_id"}}
     items = []
     for place, item in enumerate(listed):
         if not isinstance(item, dict):
             raise IntakeError(f"/evaluations/{place}", expected="an object", found="something else")
-        # An id answers one request; one for a whole batch would make its second item a repetition of the first.
-        own = {name: value for name, value in shared.items() if name != "request_id"}
-        items.append({**own, **item})
+        items.append({**shared, **item, **_completed(shared, item)})
     return items
+
+
+def _completed(shared: Mapping[str, object], item: Mapping[str, object]) -> _Item:
+    """Entities replace those at the top as a whole, but for the members without which they are none."""
+    completed: _Item = {}
+    for name, needed in _NEEDED.items():
+        own, default = item.get(name), shared.get(name)
+        if isinstance(own, dict) and isinstance(default, dict):
+            completed[name] = {**{part: default[part] for part in needed if part in default}, **own}
+    return completed
 
 
 def _semantic(members: Mapping[str, object]) -> Semantic:
@@ -161,5 +243,23 @@ def _semantic(members: Mapping[str, object]) -> Semantic:
         ) from error
 
 
+async def _members(request: HttpRequest) -> dict[str, object]:
+    """The members of the body; raises `IntakeError` where it is no JSON object or not said to be one."""
+    sent = request.headers.get("content-type", "")
+    if sent != "application/json" and sent.partition(";")[0].strip().lower() != "application/json":
+        raise IntakeError("", expected="the content type `application/json`", found=f"`{sent[:64]}`")
+    return dict(intake.parse(await request.body()))
+
+
 def _json(body: object) -> Response:
     return Response(_encode(body), media_type="application/json")
+
+
+ROUTES: tuple[tuple[str, str, Act | None, Answering], ...] = (
+    ("POST", ENDPOINTS["access_evaluation_endpoint"], Act.EVALUATE, evaluation),
+    ("POST", ENDPOINTS["access_evaluations_endpoint"], Act.EVALUATE, evaluations),
+    *(("POST", ENDPOINTS[f"search_{one}_endpoint"], Act.SEARCH, searching(one)) for one in Sought),
+    ("GET", "/.well-known/authzen-configuration", None, discovery),
+    ("GET", "/.well-known/authzen-configuration/{tenant}", None, discovery),
+)
+"""Method, path, what whoever calls must be allowed to do (None for everybody), and who answers."""

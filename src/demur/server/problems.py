@@ -15,6 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEM = "urn:demur:problem:"
 """Prefix of the `type`; a word follows."""
 RETRY_SECONDS = 1
+_UNAVAILABLE = "The service cannot answer now"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -24,6 +25,14 @@ class UnauthenticatedError(DemurError):
 
 class TooLargeError(DemurError):
     """More was sent than is taken."""
+
+
+class LateError(DemurError):
+    """What was announced did not come in time."""
+
+
+class TooManyError(DemurError):
+    """A caller asks faster than agreed."""
 
 
 class NotFoundError(DemurError):
@@ -41,7 +50,9 @@ _STATUS: tuple[tuple[type[DemurError], int, str, str], ...] = (
     (NotFoundError, 404, "not_found", "There is no such thing"),
     (ConflictError, 409, "conflict", "It is not in a state for this"),
     (RulingError, 409, "conflict", "It is not in a state for this"),
+    (LateError, 408, "late", "The request took too long to arrive"),
     (TooLargeError, 413, "too_large", "The request is too large"),
+    (TooManyError, 429, "too_many", "Too many requests of this caller"),
     (OverloadedError, 503, "overloaded", "Too much is asked at once"),
 )
 
@@ -52,7 +63,18 @@ def of(error: DemurError) -> Response:
         if isinstance(error, kind):
             return problem(status, word, title, str(error), hint=error.hint)
     # Stores, ledgers and settings speak of files and hosts; those who run the service find them in its log.
-    return problem(503, "unavailable", "The service cannot answer now", "")
+    return problem(503, "unavailable", _UNAVAILABLE, "")
+
+
+def unavailable(told: dict[str, object]) -> Response:
+    """An evaluation that could not be decided or recorded: a problem document that is also AuthZEN's answer."""
+    body = {"type": PROBLEM + "unavailable", "title": _UNAVAILABLE, "status": 503, **told}
+    return Response(_encode(body), 503, {"Retry-After": str(RETRY_SECONDS)}, MEDIA_TYPE)
+
+
+def broken() -> Response:
+    """A mistake of the service itself; what it is stands in its log."""
+    return problem(500, "broken", "The service made a mistake", "")
 
 
 def problem(status: int, word: str, title: str, detail: str, *, hint: str = "") -> Response:
@@ -62,6 +84,8 @@ def problem(status: int, word: str, title: str, detail: str, *, hint: str = "") 
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="demur"'
+    if status in {408, 413}:
+        headers["Connection"] = "close"  # what is still on its way is not read
     if status in {429, 503}:
         headers["Retry-After"] = str(RETRY_SECONDS)
     return Response(_encode(body), status, headers, MEDIA_TYPE)

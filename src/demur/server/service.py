@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from demur.core import access
 from demur.core.intake import Caller
 from demur.core.terms import Entity
 from demur.errors import IntakeError
 from demur.server.awaiting import Awaiting
+from demur.server.guard import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request as HttpRequest
+    from starlette.responses import Response
 
     from demur.core.access import Act, Identity
     from demur.core.evidence import Answer
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from demur.ports import Clock
     from demur.server.settings import ServerSettings
     from demur.server.tenants import Tenants
+
+
+Answering: TypeAlias = Callable[["Service", "HttpRequest"], Awaitable["Response"]]
+"""Answers one kind of request; errors of Demur that it raises become problem documents."""
 
 
 class Identities(Protocol):
@@ -40,12 +47,29 @@ class Service:
     tenants: Tenants
     identities: Identities
     clock: Clock
+    base_url: str
+    """How clients reach it, without a slash at the end."""
     _awaiting: Awaiting | None = None
+    _in_flight: int = 0
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = self.settings.limits
+        self._pace = Pace(limits.per_caller_per_second, limits.per_caller_burst)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many requests wait for an answer as are taken on at a time."""
+        return self._in_flight >= self.settings.limits.max_in_flight
 
     async def enter(self, request: HttpRequest, act: Act) -> tuple[Identity, Gateway]:
-        """Whoever calls, allowed to do this, and their gate; raises `UnauthenticatedError` and `AccessError`."""
+        """Whoever calls, allowed to do this, and their gate.
+
+        Raises `UnauthenticatedError`, `AccessError`, and `TooManyError` where they ask faster than agreed.
+        """
         identity = await self.identities.identify(request)
         access.check(identity, act, tenant=identity.tenant, now=self.clock.now())
+        self._pace.take(identity.id)
         return identity, self.tenants.gate(identity.tenant)
 
     async def answer(self, identity: Identity, gate: Gateway, asked: bytes | Mapping[str, object]) -> Answer:
@@ -53,13 +77,18 @@ class Service:
 
         Where whoever waits goes away, what has not begun is not done.
         """
+        if self.is_full:
+            return gate.turn_away()
         future = gate.submit(asked, caller=Caller(identity.id, identity.actor))
         if self._awaiting is None:
             self._awaiting = Awaiting(asyncio.get_running_loop())
+        self._in_flight += 1
         try:
             return await self._awaiting.result(future, self.settings.limits.answer_seconds)
         except TimeoutError:
             return gate.too_late()
+        finally:
+            self._in_flight -= 1
 
 
 def check_subject(identity: Identity, members: Mapping[str, object]) -> None:

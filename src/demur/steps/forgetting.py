@@ -41,6 +41,8 @@ T = TypeVar("T")
 META = "forgetting"
 ERASED = "forgetting.erased."
 """Followed by a number: the erased keys, so many in each."""
+RESTORED = "restored"
+"""The manifest of the copy that a store was made from, until its first opening."""
 KEYS_A_PAGE = 1_000
 RECORDS_A_PAGE = 1_000
 """How many are read at a time, so that no reader stands in the way for long."""
@@ -48,6 +50,15 @@ BLOCKED = "somebody who reads the store of keys keeps a copy of the keys in its 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Book).decode
 _decode_keys = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+
+
+class _Copy(msgspec.Struct):
+    """What a restored store tells of the copy it came from."""
+
+    size: int
+    head: str
+    root: str
+    created: str
 
 
 class Archive(Protocol):
@@ -132,6 +143,17 @@ def returned(session: Session) -> int:
     if strange := [key_id for key_id in back if key_id not in under_way]:
         session.tx.append(Draft("erasure_repeated", {"keys": len(strange), "cause": "restore"}))
     return len(strange)
+
+
+def restored(session: Session) -> None:
+    """Record, at the first opening, that this store was made from a copy, and from which."""
+    tx = session.tx
+    raw = tx.find_meta(RESTORED)
+    if raw:
+        copy = msgspec.json.decode(raw, type=_Copy)
+        members: dict[str, Json] = {"size": copy.size, "head": copy.head, "root": copy.root, "created": copy.created}
+        tx.append(Draft("restored", members))
+        tx.put_meta(RESTORED, b"")
 
 
 def hold(session: Session, who: Act, person: str) -> Hold:

@@ -18,6 +18,7 @@ Clauses: S5.5, S11.
 from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proof
 from demur.wiring.databases import prepare_databases
 from demur.wiring.gates import Parts, accept_rollback, open_desk, open_gate, open_reviewers, reload_policies
+from demur.wiring.keeping import Manifest, create_backup, restore_backup
 from demur.wiring.policies import (
     build_policies,
     check_policies,
@@ -33,6 +34,7 @@ from demur.wiring.settings import Anchors, Settings
 
 __all__ = [
     "Anchors",
+    "Manifest",
     "Parts",
     "Reader",
     "Settings",
@@ -40,6 +42,7 @@ __all__ = [
     "build_policies",
     "check_policies",
     "clock",
+    "create_backup",
     "key_windows",
     "load_policies",
     "newest_checkpoint",
@@ -52,6 +55,7 @@ __all__ = [
     "read_mapping",
     "read_tests",
     "reload_policies",
+    "restore_backup",
     "signed_proof",
     "zones",
 ]

@@ -1,0 +1,142 @@
+"""The service as a process: a socket, an event loop, and an end in order.
+
+On SIGTERM and SIGINT nothing more is taken, what is in flight is answered, and then the gates are closed: their last
+records, their checkpoint, their lease. A second SIGINT ends at once; what was answered before is durable all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from demur import wiring
+from demur.errors import ConfigurationError
+from demur.server.app import build
+from demur.server.identify import ApiKeys
+from demur.server.service import Service
+from demur.server.tenants import Tenants
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from demur.server.settings import ServerSettings
+
+MAX_CONNECTIONS = 4_096
+SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter while another waits: the loop must not wait for the writer's arithmetic."""
+
+
+def run(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
+    """Serve until a signal says to end; `on_ready` gets the URL once it answers.
+
+    Raises `ConfigurationError` where the address cannot be had, and as `Tenants.open`.
+    """
+    listening = _listen(settings)
+    try:
+        base_url = settings.base_url.rstrip("/") or _url(listening)
+        identities = ApiKeys({name: Path(tenant.home) for name, tenant in settings.tenants.items()})
+        tenants = Tenants.open(settings)
+    except BaseException:
+        listening.close()
+        raise
+    try:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        service = Service(settings, tenants, identities, wiring.clock(), base_url)
+        _Server(_config(service), lambda: on_ready(base_url)).run([listening])
+    finally:
+        tenants.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers, and ends with 0 after a signal: that is how it is meant to end."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._on_ready()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            super().run(sockets)
+        finally:
+            for number, what in before.items():
+                signal.signal(number, what)
+
+
+class _Patient(HttpToolsProtocol):
+    """A connection that must have sent its headers in time. A body is timed where it is read."""
+
+    _cut: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        super().connection_made(transport)
+        self._cut = self.loop.call_later(self.config.timeout_keep_alive, transport.close)
+
+    def on_headers_complete(self) -> None:
+        self._stay()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stay()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._stay()
+        self._cut = self.loop.call_later(self.config.timeout_keep_alive, self.transport.close)
+        super().on_message_begin()
+
+    def _stay(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+
+
+def _config(service: Service) -> uvicorn.Config:
+    limits = service.settings.limits
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return uvicorn.Config(
+        build(service),
+        http=_Patient,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=max(1, round(limits.read_seconds)),
+        timeout_graceful_shutdown=round(limits.answer_seconds + limits.read_seconds) + 1,
+        proxy_headers=False,
+    )
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.set_inheritable(False)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"`{settings.bind}` cannot be listened on: {error.strerror}", hint="choose another address with `--bind`"
+        ) from error
+    return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
