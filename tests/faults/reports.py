@@ -18,6 +18,7 @@ FAILURES = (*HARM, "stuck", "strange", "torn", "faults")
 SHOWN = ("acknowledged", "executed", *HARM)
 POINTS = {
     "kills-memory": (("kills",), "kills -9, homes in memory"),
+    "kills-long": (("kills",), "kills -9, longer lives, homes in memory"),
     "kills-disk": (("kills",), "kills -9, homes on a disk"),
     "calls": (("points",), "system calls that failed or killed"),
     "power": (("states",), "states of the disk after a power cut"),
