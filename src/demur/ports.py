@@ -33,7 +33,6 @@ __all__ = [
     "Learned",
     "LedgerState",
     "Listing",
-    "Listing",
     "Observer",
     "RequestRow",
     "ReviewRow",
@@ -354,22 +353,11 @@ class Listing(FactSource, Protocol):
         """The values of this part of a request (`subject.id`, `resource.id`) that it knows; none of another part."""
 
 
-@runtime_checkable
-class Listing(FactSource, Protocol):
-    """A source that can also list whom or what it knows, for searches."""
-
-    def keys(self, path: str) -> Collection[str]:
-        """The values of this part of a request (`subject.id`, `resource.id`) that it knows; none of another part."""
-
-
 class Sources(Protocol):
     """All declared sources together: timeouts, caching and failures are their business, never the caller's."""
 
     def learn(self, request: Request, wanted: Mapping[str, Sequence[str]], now: Timestamp) -> Mapping[str, Learned]:
         """Learn the wanted paths, given by source name. Never raises for a failing source: the fact is unknown."""
-
-    def keys(self, path: str) -> Collection[str]:
-        """The values of a part of a request that the sources can list: candidates of a search, never all there are."""
 
     def keys(self, path: str) -> Collection[str]:
         """The values of a part of a request that the sources can list: candidates of a search, never all there are."""

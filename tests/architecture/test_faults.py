@@ -18,6 +18,7 @@ GUARDS = {
     "src/demur/steps/telling.py",  # an event that cannot be made changes no answer
     "src/demur/adapters/writer.py",  # no Future is left hanging
     "src/demur/adapters/workers.py",  # as above, for sources that run in a pool
+    "src/demur/server/app.py",  # the HTTP edge: nobody is left without an answer, and none of it is an allow
     "src/demur/adapters/sources.py",  # a source that fails leaves its facts unknown
 }
 EVERYTHING = {"Exception", "BaseException"}

@@ -13,7 +13,6 @@ from typer.core import TyperGroup
 from demur.cli import (
     backup,
     caller,
-    caller,
     decide,
     demo,
     init,
@@ -28,7 +27,6 @@ from demur.cli import (
     review,
     reviewer,
     schema,
-    serve,
     serve,
     session,
     store,
@@ -87,7 +85,6 @@ def main(
 
 app.command("decide")(decide.decide)
 app.command("serve")(serve.serve)
-app.command("serve")(serve.serve)
 app.add_typer(policy.app, name="policy")
 ledger.app.command("export")(ledger_export.export)
 ledger.app.command("verifier")(ledger_export.verifier)
@@ -103,7 +100,6 @@ app.add_typer(reviewer.app, name="reviewer")
 app.add_typer(subject.app, name="subject")
 app.add_typer(backup.app, name="backup")
 app.add_typer(key.app, name="key")
-app.add_typer(caller.app, name="caller")
 app.add_typer(caller.app, name="caller")
 app.add_typer(lever.app, name="lever")
 app.add_typer(meter.app, name="meter")
