@@ -20,6 +20,7 @@ from tests.faults.account import NAMES, Account
 from tests.faults.life import LOG, Life, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from demur.core.evidence import Answer
@@ -29,6 +30,27 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 60
 POLL_SECONDS = 0.01
 PAUSE_SECONDS = 0.05
+
+
+def open_apart(opening: Callable[[], Parts]) -> None:
+    """Open a gate and close it in a process of its own, and wait for that; raises `RuntimeError` where it fails.
+
+    A process that is to fork must run no gate itself: a thread that is within OpenSSL at that moment leaves a lock
+    behind, at which the child waits for ever.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            opening().gate.close()
+            status = 0
+        except BaseException:  # noqa: BLE001  (a forked process must never return into its parent's code)
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    if os.waitpid(pid, 0)[1]:
+        raise RuntimeError("the process failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +154,8 @@ class Replicas:
             place = Shared(**{**parts, "journal": journal}, store=used, keys=keys)
             self.members.append(Replica(place, self.threads))
         # The key files and tables are made once, by a gate in order.
-        dataclasses.replace(self.members[0].place, store=store).open().gate.close()
+        first = dataclasses.replace(self.members[0].place, store=store)
+        open_apart(first.open)
         for member in self.members:
             self.begin(member)
 

@@ -24,7 +24,7 @@ from demur.core.ledger import chain
 from demur.errors import StoreError
 from demur.wiring import Settings, open_gate
 from tests.faults import postgres_cuts, postgres_stops
-from tests.faults.postgres_replicas import Replicas
+from tests.faults.postgres_replicas import Replicas, open_apart
 from tests.faults.test_races import POLICY, call
 from tests.stores import rows
 
@@ -118,7 +118,7 @@ def test_200_calls_racing_over_four_processes_at_a_limit_of_100_get_exactly_100_
     (tmp_path / "policies" / "rate.yaml").write_text(POLICY)
     store, keys = postgres.new_database(), postgres.keys_database()
     settings = Settings(tmp_path / "policies", tmp_path / "home", store=store, keys=keys)
-    open_gate(settings).gate.close()
+    open_apart(lambda: open_gate(settings))
     children = [Child(gate(settings)) for _ in range(PROCESSES)]
     try:
         assert [child.hear() for child in children] == ["ready"] * PROCESSES
