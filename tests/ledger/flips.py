@@ -79,23 +79,29 @@ def run(
             data = bytearray(export.files[name])
             data[at] ^= mask
             (copy / name).write_bytes(data)
-        noticed = [not _is_accepted(copy, trusted, signed) for copy in copies[: len(altered)]]
+        said = [_is_accepted(copy, trusted, signed) for copy in copies[: len(altered)]]
         asked = [copy for (name, _, _), copy in zip(altered, copies, strict=False) if name not in UNCOVERED]
         answers = independent.verify_all(asked, policy, len(export.leaves)) if independent is not None else []
         refused = {copy for copy, answer in zip(asked, answers, strict=False) if answer.startswith("reject")}
-        tally.flips, tally.noticed = tally.flips + len(altered), tally.noticed + sum(noticed)
+        tally.flips, tally.noticed = tally.flips + len(altered), tally.noticed + said.count(False) + said.count(None)
         tally.asked, tally.also_noticed = tally.asked + len(answers), tally.also_noticed + len(refused)
-        for (name, at, mask), copy, is_noticed in zip(altered, copies, noticed, strict=False):
-            if not is_noticed or (answers and copy in asked and copy not in refused):
+        for (name, at, mask), copy, is_accepted in zip(altered, copies, said, strict=False):
+            does_agree = copy not in asked or not answers or (copy in refused) == (is_accepted is False)
+            if is_accepted is True or not does_agree:
                 tally.missed.append(f"{name} at {at} with {mask}")
             (copy / name).write_bytes(export.files[name])
     return tally
 
 
-def _is_accepted(folder: Path, trusted: verify.Policy, signed: int) -> bool:
-    """Whether the export is anchored at the size of its newest checkpoint, not only at that of an earlier one."""
+def _is_accepted(folder: Path, trusted: verify.Policy, signed: int) -> bool | None:
+    """Whether the export is anchored at the size of its newest checkpoint; None where it is, but with a remark.
+
+    That is so for the name of a witness under an earlier checkpoint: the signature is then one of an unknown key, which
+    C2SP signed-note says to ignore.
+    """
     try:
         report = verify.verify_export(str(folder), trusted)
     except (verify.InvalidError, verify.UndecidableError):
         return False
-    return report.anchor is not None and report.anchor.size == signed
+    is_anchored = report.anchor is not None and report.anchor.size == signed
+    return None if is_anchored and report.remarks else is_anchored

@@ -34,7 +34,8 @@ TAIL = """
 | {small} records, {which} | {a.flips:,} | {a.noticed:,} | {a.asked:,} | {a.also_noticed:,} |
 | {large:,} records, random bytes | {b.flips:,} | {b.noticed:,} | {b.asked:,} | {b.also_noticed:,} |
 
-The independent verifier does not read the manifest, which C2SP does not know. `make test` alters a sample of these bytes.
+The independent verifier does not read the manifest, which C2SP does not know, and ignores a signature whose key's name was altered under an earlier checkpoint, as C2SP
+signed-note asks; the verifier ignores it too and remarks upon the missing cosignature. `make test` alters a sample of these bytes.
 """
 
 

@@ -936,6 +936,7 @@ def _anchors(
         for sequence, members in reading.events:
             _hand_over(policy, sequence, members, remarks)
         anchors = [judge(item, policy, remarks) for item in checkpoints]
+        remarks += [f"of the checkpoint of size {each.size}: {each.lacks}" for each in anchors if each.lacks]
     anchors += [Anchor(head[0], ("the head that you gave",))] if head else []
     return sorted(anchors, key=lambda anchor: anchor.size)
 
@@ -1041,8 +1042,7 @@ def _proved(checkpoints: list[Checkpoint], policy: Policy | None, what: str) -> 
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser("verify.py", description=__doc__, formatter_class=form)
+    parser = argparse.ArgumentParser("verify.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("export", nargs="?", metavar="EXPORT", help="the folder of an export")
     parser.add_argument("--policy", metavar="FILE", help="whom you trust (C2SP tlog-policy), given by another way")
     parser.add_argument("--checkpoint", metavar="FILE", action="append", default=[], help="a checkpoint that you kept")

@@ -93,8 +93,8 @@ func readPolicy(path string) (*policy, error) {
 	return p, nil
 }
 
-// openCheckpoint gives the size and root that the log and the quorum signed.
-func openCheckpoint(data []byte, p *policy) (tlog.Tree, error) {
+// openCheckpoint gives the size and root that the log signed, and the quorum where it has to.
+func openCheckpoint(data []byte, p *policy, needsQuorum bool) (tlog.Tree, error) {
 	var tree tlog.Tree
 	n, err := note.Open(data, note.VerifierList(p.known...))
 	if err != nil {
@@ -113,7 +113,7 @@ func openCheckpoint(data []byte, p *policy) (tlog.Tree, error) {
 	if len(lines) < 4 || !p.logs[lines[0]] || !signed[lines[0]] {
 		return tree, errors.New("not signed by the log")
 	}
-	if name := p.witness[p.quorum]; name != "" && !signed[name] {
+	if name := p.witness[p.quorum]; needsQuorum && name != "" && !signed[name] {
 		return tree, errors.New("not signed by the witness")
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
@@ -282,7 +282,7 @@ func verify(folder, policyPath string, size int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	newest, err := openCheckpoint(data, p)
+	newest, err := openCheckpoint(data, p, true)
 	if err != nil {
 		return 0, err
 	}
@@ -293,7 +293,7 @@ func verify(folder, policyPath string, size int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		tree, err := openCheckpoint(data, p)
+		tree, err := openCheckpoint(data, p, false)
 		if err != nil {
 			return 0, err
 		}
