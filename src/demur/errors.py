@@ -11,6 +11,7 @@
     |   +-- RollbackError       the store lacks records that were signed, or has others in their place
     |   +-- ForgottenError      what was sealed cannot be opened any more: its key or its values are gone
     +-- AnchorError             nobody outside could take or tell a checkpoint; answers go on
+    +-- AnswerError             what came back from a service is no answer; nothing may be done on it
     +-- AccessError             whoever asks may not do this, or not here
     +-- RulingError             a ruling on a review was refused (credential, deadline, conflict of interest)
     +-- ConfigurationError      a setting is wrong or missing
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessError",
     "AnchorError",
+    "AnswerError",
     "ConditionError",
     "ConfigurationError",
     "DemurError",
@@ -129,6 +131,10 @@ class RollbackError(LedgerError):
 
 class AnchorError(DemurError):
     """Somebody outside who holds checkpoints could not be reached, or answered something useless."""
+
+
+class AnswerError(DemurError):
+    """What came back from a service is no answer: malformed, or at odds with itself."""
 
 
 class ForgottenError(LedgerError):
