@@ -12,11 +12,11 @@ from starlette.testclient import TestClient
 from demur import wiring
 from demur.core.access import Role
 from demur.server.app import build
-from demur.server.identify import ApiKeys
+from demur.server.identify import Callers
 from demur.server.service import Service
 from demur.server.settings import Limits, ServerSettings, Tenant, check
 from demur.server.tenants import Tenants
-from demur.wiring.callers import open_callers
+from demur.steps.enrolling import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,8 @@ class Serving:
         obligations: tuple[str, ...] = (),
     ) -> dict[str, str]:
         """A caller with these roles; the headers that it calls with."""
-        key = open_callers(self.homes[tenant]).add(
-            name, roles=roles or (Role.CALLER,), subjects=subjects, obligations=obligations
+        key = self.service.tenants.enrolments()[tenant].add_program(
+            name, by=LOCAL, roles=roles or (Role.CALLER,), subjects=subjects, obligations=obligations
         )
         self.keys[name] = key
         return {"Authorization": f"Bearer {key}"}
@@ -60,7 +60,7 @@ def serving(
     settings = check(ServerSettings(tenants=known, limits=limits or Limits()))
     opened = Tenants.open(settings)
     try:
-        service = Service(settings, opened, ApiKeys(homes), wiring.clock(), URL)
+        service = Service(settings, opened, Callers(opened.enrolments(), wiring.clock()), wiring.clock(), URL)
         with TestClient(build(service), base_url=URL, raise_server_exceptions=False) as client:
             yield Serving(client, service, homes)
     finally:

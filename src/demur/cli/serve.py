@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_BIND = "127.0.0.1:8180"
 TENANT = "default"
-FIRST = "first"
-"""The name of the caller that is added to a fresh home."""
 
 
 def serve(
@@ -42,21 +40,20 @@ def serve(
     run = _runner()
     settings = _settings(config, policies, home, bind)
 
-    def ready(url: str) -> None:
-        keys = _first_keys(settings)
+    def ready(url: str, keys: dict[str, str]) -> None:
         if as_json:
             terminal.write_json({"url": url, "tenants": sorted(settings.tenants), "first_keys": keys})
             return
         terminal.show_pairs({"serving": url, "tenants": ", ".join(sorted(settings.tenants)), "docs": f"{url}/docs"})
         for tenant, key in keys.items():
             typer.echo(f"API key  {key}")
-            typer.echo(f"  shown once: caller `{FIRST}` of tenant `{tenant}` may evaluate, for every subject")
+            typer.echo(f"  shown once: caller `first` of tenant `{tenant}` may evaluate, for every subject")
         sys.stdout.flush()
 
     run(settings, ready)
 
 
-def _runner() -> Callable[[ServerSettings, Callable[[str], None]], None]:
+def _runner() -> Callable[[ServerSettings, Callable[[str, dict[str, str]], None]], None]:
     """Raises `ConfigurationError` where the extra is not installed."""
     try:
         from demur.server.running import run
@@ -84,15 +81,3 @@ def _settings(config: Path | None, policies: Path | None, home: Path | None, bin
         )
     tenant = settings.Tenant(policies=str(policies), home=str(home))
     return settings.check(settings.ServerSettings(tenants={TENANT: tenant}, bind=bind or DEFAULT_BIND))
-
-
-def _first_keys(settings: ServerSettings) -> dict[str, str]:
-    """An API key for every home that nobody may call yet."""
-    from demur.wiring.callers import open_callers
-
-    keys = {}
-    for name, tenant in settings.tenants.items():
-        book = open_callers(Path(tenant.home))
-        if not book.exists:
-            keys[name] = book.add(FIRST, subjects=("*:*",))
-    return keys

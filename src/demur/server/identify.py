@@ -1,92 +1,169 @@
-"""From a request to an `Identity`: who calls, by the API key that they send.
+"""From a request to an `Identity`: who calls, by exactly one credential.
 
-    Authorization: Bearer demur-caller-...
+    Authorization: Bearer demur-caller-...     the API key of a program
+    Authorization: Bearer demur-session-...    the login of a person, as a program of theirs sends it
+    Cookie: __Host-demur=demur-session-...     the same, as a browser sends it
 
-Keys are looked up by their SHA-256, so that how long it takes tells nothing about any of them. A change of the file in
-which they stand is noticed within a second, a key that was taken back included.
+- Credentials are looked up by their SHA-256, so that how long it takes tells nothing about any of them.
+- Who is known is read from each tenant's store, at most twice a second; so what was taken back is worth nothing within
+  a second, on every replica. Where a store cannot be read its callers are not let in: 503, never a stale yes.
+- A browser sends cookies on its own. Whatever changes something needs, beside the cookie, the token that only our own
+  pages know, and no other site's `Origin` (`cookies`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from demur.errors import ConfigurationError
+from demur.core import roster
+from demur.errors import DemurError, StoreError
+from demur.server import cookies
 from demur.server.problems import UnauthenticatedError
-from demur.wiring import callers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from starlette.requests import Request as HttpRequest
 
     from demur.core.access import Identity
+    from demur.core.login import Login
+    from demur.core.terms import Timestamp
+    from demur.ports import Clock
+    from demur.steps.enrolling import Enrolment, State
 
-RECHECK_SECONDS = 1.0
+RECHECK_SECONDS = 0.5
+"""How long who is known is believed before the store is read again."""
+MISS_SECONDS = 0.1
+"""How soon a credential that nobody holds makes us look again: another replica may just have issued it."""
+READ_SECONDS = 3.0
+"""A store that takes longer to say who is known counts as one that cannot be read."""
 _SCHEME = b"bearer "
 _logger = logging.getLogger("demur")
 
 
-class ApiKeys:
-    """Knows callers by their API keys, those of every tenant."""
+class _Entry(NamedTuple):
+    identity: Identity
+    begins: str
+    expires_at: Timestamp | None
+    login: Login | None = None
 
-    def __init__(self, homes: Mapping[str, Path]) -> None:
-        """`homes` are the tenants' homes, in which their callers stand; raises `ConfigurationError`."""
-        self._books = {tenant: callers.open_callers(home) for tenant, home in homes.items()}
-        self._lock = threading.Lock()
-        self._known: dict[str, Identity] = {}
-        self._recent: dict[bytes, Identity] = {}
-        self._states: dict[str, tuple[int, ...]] = {}
-        self._checked = float("-inf")
-        self._refresh(is_first=True)
+
+class Roll:
+    """One tenant's callers by the digest of their credentials, as its store last said. For one event loop."""
+
+    def __init__(self, tenant: str, enrolment: Enrolment, *, pace: Callable[[], float] = time.monotonic) -> None:
+        self.tenant = tenant
+        self.enrolment = enrolment
+        self.entries: dict[bytes, _Entry] = {}
+        self.failure: DemurError | None = None
+        self._pace = pace
+        self._state: State | None = None
+        self._read_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self._used: set[str] = set()
+
+    def is_older(self, seconds: float) -> bool:
+        """Whether the store was asked longer ago than this."""
+        return self._pace() - self._read_at > seconds
+
+    async def refresh(self) -> None:
+        """Ask the store; those who come meanwhile wait for the same answer. Failures are kept, not raised."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.shield(self._reading)
+
+    def note(self, entry: _Entry) -> None:
+        """This credential was used."""
+        self._used.add(entry.begins)
+
+    async def _read(self) -> None:
+        began = self._pace()
+        used, self._used = self._used, set()
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                state = await asyncio.to_thread(self._load, used)
+        except TimeoutError:
+            self.failure = StoreError("the store does not say in time who is known")
+        except DemurError as error:
+            self.failure = error
+        else:
+            self.failure = None
+            if state is not self._state:
+                self._state = state
+        self._read_at = began
+
+    def _load(self, used: set[str]) -> State:
+        state = self.enrolment.state()
+        now = self.enrolment.now()
+        if any(state.used.get(begins) != now.seconds // 86_400 for begins in used):
+            self.enrolment.note_used(used)
+        if self._state is None or (state.roster, state.logins) != (self._state.roster, self._state.logins):
+            self.entries = dict(self._entries(state))
+            return state
+        return self._state
+
+    def _entries(self, state: State) -> Iterator[tuple[bytes, _Entry]]:
+        for program in state.roster.programs:
+            for one in program.keys:
+                yield one.digest, _Entry(program.identity(self.tenant, one), one.begins, one.expires_at)
+
+
+class Callers:
+    """Knows callers by what they send, those of every tenant."""
+
+    def __init__(
+        self, enrolments: Mapping[str, Enrolment], clock: Clock, *, pace: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rolls = tuple(Roll(tenant, enrolment, pace=pace) for tenant, enrolment in enrolments.items())
+        self._clock = clock
 
     async def identify(self, request: HttpRequest) -> Identity:
-        """Who calls; raises `UnauthenticatedError` where nobody that we know does."""
-        if time.monotonic() - self._checked > RECHECK_SECONDS:
-            self._refresh()
+        """Who calls; raises `UnauthenticatedError` where nobody that we know does, and `StoreError`."""
         sent = credential(request)
-        found = self._recent.get(sent)
-        if found is None:
-            digest = callers.digest(sent.decode("ascii", "replace"))
-            if digest not in self._known:
-                self._refresh()  # a key works from the moment it is shown
-            found = self._known.get(digest)
-            if found is None:
-                raise UnauthenticatedError("expected an API key that is in force, found one that is not")
-            self._recent[sent] = found
-        return found
+        digest = roster.digest(sent)
+        roll, entry = await self._find(digest)
+        if entry.expires_at is not None and self._clock.now() >= entry.expires_at:
+            raise UnauthenticatedError("expected a credential that is in force, found one that has ended")
+        roll.note(entry)
+        return entry.identity
 
-    def _refresh(self, *, is_first: bool = False) -> None:
-        with self._lock:
-            self._checked = time.monotonic()
-            states = {tenant: book.state() for tenant, book in self._books.items()}
-            if states == self._states and not is_first:
-                return
-            try:
-                known = {
-                    entry.key: entry.identity(tenant)
-                    for tenant, book in self._books.items()
-                    for entry in book.entries()
-                }
-            except ConfigurationError as error:
-                if is_first:
-                    raise
-                # A file that cannot be trusted lets nobody in.
-                _logger.error("the callers cannot be read: %s", error)  # noqa: TRY400  (where it happened does not matter)
-                known = {}
-            self._states, self._known, self._recent = states, known, {}
+    async def _find(self, digest: bytes) -> tuple[Roll, _Entry]:
+        for roll in self._rolls:
+            if digest in roll.entries:
+                if roll.is_older(RECHECK_SECONDS):
+                    await roll.refresh()
+                if roll.failure is not None:
+                    raise roll.failure
+                entry = roll.entries.get(digest)
+                if entry is not None:
+                    return roll, entry
+        return await self._look_again(digest)
+
+    async def _look_again(self, digest: bytes) -> tuple[Roll, _Entry]:
+        asked = [roll for roll in self._rolls if roll.is_older(MISS_SECONDS)]
+        await asyncio.gather(*(roll.refresh() for roll in asked))
+        for roll in self._rolls:
+            entry = roll.entries.get(digest)
+            if entry is not None and roll.failure is None:
+                return roll, entry
+        for roll in self._rolls:
+            if roll.failure is not None:
+                _logger.error("tenant `%s`: who is known cannot be read: %s", roll.tenant, roll.failure)
+                raise roll.failure
+        raise UnauthenticatedError("expected a credential that is in force, found one that nobody holds")
 
 
 def credential(request: HttpRequest) -> bytes:
-    """The bearer token of a request (RFC 6750); raises `UnauthenticatedError` where there is not exactly one."""
+    """The bearer token (RFC 6750) or the cookie of a request; raises `UnauthenticatedError` for none and for several.
+
+    Raises `AccessError` where a browser was made to send its cookie by another site.
+    """
     sent: list[bytes] = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    if not sent:
+        return cookies.credential(request)
     if len(sent) != 1 or sent[0][: len(_SCHEME)].lower() != _SCHEME:
-        found = "none" if not sent else "something else"
-        raise UnauthenticatedError(
-            f"expected one header `Authorization: Bearer` with an API key, found {found}",
-            hint="`demur caller add` issues a key",
-        )
+        raise UnauthenticatedError("expected one header `Authorization: Bearer`, found something else")
     return sent[0][len(_SCHEME) :].strip()

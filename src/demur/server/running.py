@@ -10,7 +10,6 @@ import logging
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -19,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from demur import wiring
 from demur.errors import ConfigurationError
 from demur.server.app import build
-from demur.server.identify import ApiKeys
+from demur.server.identify import Callers
 from demur.server.service import Service
 from demur.server.tenants import Tenants
 
@@ -34,23 +33,26 @@ SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter while another waits: the loop must not wait for the writer's arithmetic."""
 
 
-def run(settings: ServerSettings, on_ready: Callable[[str], None]) -> None:
-    """Serve until a signal says to end; `on_ready` gets the URL once it answers.
+def run(settings: ServerSettings, on_ready: Callable[[str, dict[str, str]], None]) -> None:
+    """Serve until a signal says to end; `on_ready` gets the URL once it answers, and the first API keys.
+
+    A tenant to whom nobody was ever known gets a first API key: it may evaluate, for every subject.
 
     Raises `ConfigurationError` where the address cannot be had, and as `Tenants.open`.
     """
     listening = _listen(settings)
     try:
         base_url = settings.base_url.rstrip("/") or _url(listening)
-        identities = ApiKeys({name: Path(tenant.home) for name, tenant in settings.tenants.items()})
         tenants = Tenants.open(settings)
     except BaseException:
         listening.close()
         raise
     try:
         sys.setswitchinterval(SWITCH_SECONDS)
-        service = Service(settings, tenants, identities, wiring.clock(), base_url)
-        _Server(_config(service), lambda: on_ready(base_url)).run([listening])
+        enrolments = tenants.enrolments()
+        keys = {name: key for name, one in enrolments.items() if (key := one.add_first())}
+        service = Service(settings, tenants, Callers(enrolments, wiring.clock()), wiring.clock(), base_url)
+        _Server(_config(service), lambda: on_ready(base_url, keys)).run([listening])
     finally:
         tenants.close()
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Self
 
 from demur import wiring
 from demur.errors import AccessError
+from demur.wiring import callers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from demur.gateway import Gateway
     from demur.server.settings import ServerSettings
+    from demur.steps.enrolling import Enrolment
     from demur.wiring import Parts
 
 
@@ -60,6 +62,10 @@ class Tenants:
     def gate(self, tenant: str) -> Gateway:
         """One tenant's gate; raises as `parts`."""
         return self.parts(tenant).gate
+
+    def enrolments(self) -> dict[str, Enrolment]:
+        """Who is known to each tenant."""
+        return {name: callers.enrolment(one) for name, one in self._parts.items()}
 
     def close(self) -> None:
         """Finish what is queued and let go of every store."""

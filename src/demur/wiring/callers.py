@@ -1,16 +1,63 @@
-"""The programs that may call a service: where they are kept."""
+"""Who may call a service: the roster of each tenant, in its store."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from demur.adapters.callers import CallerBook, CallerEntry, digest
+from demur.core.record import Draft
+from demur.observability.events import Events
+from demur.steps.enrolling import Enrolment
+from demur.wiring import databases
+from demur.wiring.checkpoints import open_checkpoints
+from demur.wiring.gates import open_store
+from demur.wiring.reading import open_reader
+from demur.wiring.settings import LEDGER, Settings
 
-__all__ = ["CALLERS", "CallerBook", "CallerEntry", "digest", "open_callers"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-CALLERS = "callers.json"
+    from demur.wiring.gates import Parts
+
+__all__ = ["enrolment", "open_enrolment"]
+
+DEFAULT_LOG = "default"
 
 
-def open_callers(home: Path) -> CallerBook:
-    """The callers of a home."""
-    return CallerBook(Path(home) / CALLERS)
+def enrolment(parts: Parts) -> Enrolment:
+    """The roster of an open gate."""
+    world = parts.world
+    return Enrolment(world.store, world.vault, world.clock)
+
+
+@contextmanager
+def open_enrolment(home: Path, log: str = "") -> Iterator[Enrolment]:
+    """The roster of a home that no gate runs on; `log` is the id of the ledger where the home is fresh.
+
+    Raises `OwnedElsewhereError` where a gate runs on it, `RollbackError`, `ConfigurationError` and `StoreError`.
+    """
+    settings = Settings(home, home, _log(Path(home), log), heartbeat_seconds=0)
+    store, vault, was_clean, clock = open_store(settings, Events())
+    try:
+        checkpoints = open_checkpoints(settings, store, Events(), must_sign=False)
+        try:
+            if not was_clean:
+                # Whoever opens a store after a crash says so; the next opening would find it closed in order.
+                store.submit(lambda tx: tx.append(Draft("gap", {"cause": "crash", "is_count_known": False}))).result()
+            yield Enrolment(store, vault, clock)
+        finally:
+            checkpoints.close()
+    finally:
+        store.close()
+        vault.close()
+
+
+def _log(home: Path, log: str) -> str:
+    if log:
+        return log
+    if databases.find() is None and not (home / LEDGER).exists():
+        return DEFAULT_LOG
+    reader = open_reader(home)
+    reader.close()
+    return reader.log

@@ -106,7 +106,7 @@ def accept_rollback(home: Path, *, credential: str, reason: str) -> str:
     reader = open_reader(home)
     reader.close()
     settings = Settings(home, home, reader.log)
-    store, vault, _, clock = _open_store(settings, Events())
+    store, vault, _, clock = open_store(settings, Events())
     try:
         book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
         world = World(store, vault, clock, TzdataZones(), book, Events(), settings.log, BUILD)
@@ -124,7 +124,7 @@ def open_reviewers(home: Path) -> ReviewerBook:
 def _open(settings: Settings, active: Active, compiled: bytes, *, must_sign: bool = True) -> Parts:
     notifier = Notifier(settings.channels)
     observer = Events()
-    store, vault, was_clean, clock = _open_store(settings, observer)
+    store, vault, was_clean, clock = open_store(settings, observer)
     try:
         book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
         checkpoints = open_checkpoints(settings, store, observer, must_sign=must_sign)
@@ -178,8 +178,8 @@ def _active(documents: Documents, settings: Settings, zones: Zones, *, folder: P
     return Active.of(policies, sources)
 
 
-def _open_store(settings: Settings, observer: Observer) -> tuple[Store, Vault, bool, Clock]:
-    """Store, vault, whether the store was closed in order, and the clock."""
+def open_store(settings: Settings, observer: Observer) -> tuple[Store, Vault, bool, Clock]:
+    """Store, vault, whether the store was closed in order, and the clock; raises as `open_gate`."""
     if settings.home is None:
         memory = MemoryStore(settings.log, settings.clock, max_queued=settings.max_queued)
         return memory, KeyVault.in_memory(), True, settings.clock
