@@ -316,16 +316,14 @@ def _tamper(teller: Teller, home: Path, scratch: Path) -> None:
 def _verified(home: Path) -> str:
     """What `demur ledger verify` finds."""
     from demur import wiring
-    from demur.core.ledger import chain
-    from demur.evaluation import replay
+    from demur.evaluation import verification
 
     try:
         with closing(wiring.open_reader(home)) as reader:
-            checked = chain.check(reader.records(), log=reader.log)
-            sealed = replay.check_sealed(reader.records(), reader, reader.vault).sealed
+            found = verification.verify(reader, home)
     except LedgerError as error:
         return f"not ok: {error}"
-    return f"ok: {checked.end.size} records, {sealed} with sealed values"
+    return f"ok: {found.end.size} records, {found.sealed} with sealed values; {found.signed} signed"
 
 
 def _replayed(home: Path) -> str:

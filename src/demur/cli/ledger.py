@@ -41,40 +41,43 @@ def verify(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check every record, its place in the chain, the stored tree over them, and what is sealed to them.
+    """Check every record, its place in the chain, the tree over them, what was signed, and what is sealed to them.
 
-    Without --head this cannot notice that records were cut off at the end.
+    Records after the newest checkpoint that were cut off are noticed with --head alone. Whoever has the home can sign
+    anew: for a verdict that does not rest on the home, `demur ledger export` and `demur ledger verifier`.
     """
-    from demur.core.ledger import chain, tile
-    from demur.evaluation import replay
+    from demur.evaluation import verification
 
     with _reader(home) as reader:
-        expected = _link(head) if head else None
         size = reader.head().size
-        checked = chain.check(_watched(reader, "verifying", size), log=reader.log, expected=expected)
-        hashes = (record.record_hash for record in reader.records(0, checked.end.size))
-        root = tile.check(hashes, reader.find_tile).root()
-        sealed = replay.check_sealed(_watched(reader, "opening what is sealed", checked.end.size), reader, reader.vault)
-    end = checked.end
+        found = verification.verify(
+            reader,
+            home,
+            expected=_link(head) if head else None,
+            watch=lambda records, label: terminal.watched(iter(records), label, size),
+        )
     answer = {
         "ok": True,
         "log": reader.log,
-        "records": end.size,
-        "sealed": sealed.sealed,
-        "forgotten": sealed.forgotten,
-        "head": f"{end.size}:{end.record_hash.hex()}",
-        "root": root.hex(),
-        "remarks": list(checked.remarks),
+        "records": found.end.size,
+        "sealed": found.sealed,
+        "forgotten": found.forgotten,
+        "head": f"{found.end.size}:{found.end.record_hash.hex()}",
+        "root": found.root.hex(),
+        "signed": found.signed,
+        "remarks": list(found.remarks),
     }
     if as_json:
         terminal.write_json(answer)
         return
-    typer.echo(f"ok: {end.size} records of log `{reader.log}`, {sealed.sealed} of them with sealed values")
-    if sealed.forgotten:
-        typer.echo(f"forgotten: {sealed.forgotten} of those, as records tell")
+    typer.echo(f"ok: {found.end.size} records of log `{reader.log}`, {found.sealed} of them with sealed values")
+    if found.forgotten:
+        typer.echo(f"forgotten: {found.forgotten} of those, as records tell")
     typer.echo(f"head: {answer['head']}")
     typer.echo(f"root: {answer['root']}")
-    for remark in checked.remarks:
+    if found.signed:
+        typer.echo(f"signed: the first {found.signed} of them, by the key of this home")
+    for remark in found.remarks:
         typer.echo(f"remark: {remark}")
 
 

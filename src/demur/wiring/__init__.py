@@ -15,7 +15,7 @@
 Clauses: S5.5, S11.
 """
 
-from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proof
+from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proof, signed_roots
 from demur.wiring.databases import prepare_databases
 from demur.wiring.gates import Parts, accept_rollback, open_desk, open_gate, open_reviewers, reload_policies
 from demur.wiring.keeping import Manifest, create_backup, restore_backup
@@ -57,5 +57,6 @@ __all__ = [
     "reload_policies",
     "restore_backup",
     "signed_proof",
+    "signed_roots",
     "zones",
 ]

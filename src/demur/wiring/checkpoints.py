@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from demur.adapters import anchoring, rollback
 from demur.adapters.drops import open_drop
 from demur.adapters.publishing import Publisher, ensure_keys
-from demur.adapters.signing import GivenKeys, KeyFiles, MemoryKeys
+from demur.adapters.signing import GivenKeys, KeyFiles, MemoryKeys, verify
 from demur.adapters.witness import Witness
-from demur.core.ledger import note
+from demur.core.ledger import checkpoint, note
 from demur.core.ledger.proof import Proof
 from demur.core.record import is_leaf_text
 from demur.errors import ConfigurationError, LedgerError, RollbackError
@@ -26,7 +26,7 @@ from demur.steps.world import Unsigned
 from demur.wiring.settings import PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from demur.adapters.anchoring import Anchor
     from demur.adapters.signing import SigningKeys
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from demur.wiring.settings import Settings
 
 DEFAULT_ORIGIN = "demur.local"
+_PAGE = 256
 
 
 def open_checkpoints(settings: Settings, store: Store, observer: Events, *, must_sign: bool = True) -> Checkpoints:
@@ -146,6 +147,34 @@ def key_windows(reader: Reader) -> tuple[Window, ...]:
     if not windows:
         raise LedgerError("expected a ledger with a key that signs it, found one without")
     return windows
+
+
+def signed_roots(reader: Reader, home: Path) -> Iterator[tuple[int, bytes]]:
+    """Size and root of every checkpoint that this home keeps, the smallest first, each signature checked.
+
+    Beside those in the store stands the one in `published`, which a restored database lacks. Raises `LedgerError`.
+    """
+    if not reader.store.read(rollback.windows_in):
+        return
+    keys = [window.key for window in key_windows(reader)]
+    raw = rollback.read_published(Path(home) / PUBLISHED)
+    first = 0
+    while rows := _page(reader, first):
+        for row in rows:
+            found = checkpoint.check(note.parse(row.note), log_keys=keys, verify=verify).checkpoint
+            if (found.size, found.root) != (row.size, row.root):
+                raise LedgerError(f"the checkpoint kept for size {row.size} is signed for another tree")
+            if found.size:
+                yield found.size, found.root
+        first = rows[-1].size + 1
+    if raw is not None:
+        found = checkpoint.check(note.parse(raw), log_keys=keys, verify=verify).checkpoint
+        if found.size >= first:
+            yield found.size, found.root
+
+
+def _page(reader: Reader, first: int) -> tuple[CheckpointRow, ...]:
+    return reader.store.read(lambda tx: tx.list_checkpoints(first, limit=_PAGE))
 
 
 def signed_proof(reader: Reader, sequence: int) -> str:

@@ -336,6 +336,23 @@ def test_stored_tiles_are_those_of_the_leaves() -> None:
     assert tile.check(LEAVES, GROWN.read).root() == merkle.root(LEAVES)
 
 
+def test_a_tree_passes_through_what_was_signed() -> None:
+    signed = [(size, merkle.root(LEAVES[:size])) for size in (1, 2, 255, 256, len(LEAVES))]
+    assert tile.check(LEAVES, GROWN.read, signed).size == len(LEAVES)
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 300])
+def test_records_other_than_those_signed_are_found(size: int) -> None:
+    with pytest.raises(LedgerError, match=f"the first {size} records are not those that were signed"):
+        tile.check(LEAVES, GROWN.read, [(size, merkle.root(LEAVES[: size - 1]))])
+
+
+def test_fewer_records_than_were_signed_are_found() -> None:
+    size = len(LEAVES) + 1
+    with pytest.raises(LedgerError, match=f"expected {size} records, as were signed, found {len(LEAVES)}"):
+        tile.check(LEAVES, GROWN.read, [(3, merkle.root(LEAVES[:3])), (size, bytes(32))])
+
+
 @pytest.mark.parametrize("place", [(0, 0), (0, 3), (0, 4), (1, 0)])
 def test_one_flipped_bit_in_any_tile_is_found(place: tuple[int, int]) -> None:
     def read(level: int, number: int, width: int) -> bytes:

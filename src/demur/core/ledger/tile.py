@@ -177,12 +177,23 @@ def prove_consistency(old: int, new: int, read: Read) -> tuple[bytes, ...]:
     return tuple(reversed(proof))
 
 
-def check(leaf_hashes: Iterable[bytes], read: Read) -> Frontier:
-    """The edge of the tree over these leaf hashes; raises `LedgerError` where a tile that is read is not theirs."""
+def check(leaf_hashes: Iterable[bytes], read: Read, signed: Iterable[tuple[int, bytes]] = ()) -> Frontier:
+    """The edge of the tree over these leaf hashes; raises `LedgerError` where a tile that is read is not theirs.
+
+    `signed` are sizes and roots that somebody vouched for, the smallest first: the tree must have passed through each.
+    """
     frontier = Frontier()
+    vouched = iter(signed)
+    size, expected = next(vouched, (None, b""))
     for leaf_hash in leaf_hashes:
         for level, number, data in frontier.append(leaf_hash):
             _check_tile(level, number, data, read)
+        while size == frontier.size:
+            if frontier.root() != expected:
+                raise LedgerError(f"the first {size} records are not those that were signed at that size")
+            size, expected = next(vouched, (None, b""))
+    if size:
+        raise LedgerError(f"expected {size} records, as were signed, found {frontier.size}: the end was cut off")
     for place in edge(frontier.size):
         assert place.level is not None
         _check_tile(place.level, *frontier.partial(place.level), read)
