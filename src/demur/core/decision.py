@@ -4,16 +4,17 @@
 2. Else an unknown forbid or review denies: `insufficient_context`, naming the missing facts.
 3. Else a forbid or review that failed to evaluate denies: `indeterminate`.
 4. Else a true review that no approval satisfies defers.
-5. Else a true permit, or a satisfied review, allows, unless what the rules tie the grant to contradicts itself.
+5. Else a true permit, or a satisfied review, allows, unless what the rules tie the grant to contradicts itself, or is
+   more than whoever asks is registered to carry out.
 6. Else an unknown permit denies: `insufficient_context`.
 7. Else nothing permits: `scope_exceeded`.
 
 - An approval satisfies exactly the review rules that it names by id and digest (S7.1).
 - An unknown permit whose duties would contradict those of the grant denies too: else learning that it is true would
-  make the answer stricter (S3.3, S3.5).
+  make the answer stricter (S3.3, S3.5). So does one that would oblige to what the caller is not registered for.
 - Everything but the outcome is worked out when asked for.
 
-Clauses: S3.1 to S3.5, S7.1.
+Clauses: S3.1 to S3.5, S6.4, S7.1.
 """
 
 from __future__ import annotations
@@ -139,6 +140,17 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
         return _combined(self.bucket, self._granting_mask() | self.determining_mask).contradictions
 
     @property
+    def beyond(self) -> tuple[str, ...]:
+        """The obligation types that whoever asks is not registered for, where they are why the answer is no (S6.4)."""
+        understands = self.facts.understands
+        if understands is None or self.outcome is not Outcome.DENY or not self.determining_mask & ~self.bucket.strict:
+            return ()
+        granting = self._granting_mask()
+        if not granting or self.contradictions:
+            return ()
+        return ties.beyond(self.bucket.chosen(granting | self.determining_mask), understands)
+
+    @property
     def history(self) -> tuple[str, ...]:
         """The usage facts that the candidate rules read (S4.2)."""
         return self.policy_set.history(self.bucket)
@@ -220,9 +232,28 @@ def _allow(
         outcome, category, determining = Outcome.DENY, Category.INDETERMINATE, conflict
     elif conflict := _conflict(bucket, granting | unknown, unknown):
         outcome, category, determining = Outcome.DENY, Category.INSUFFICIENT_CONTEXT, conflict
+    elif facts.understands is not None:
+        outcome, category, determining = _understood(bucket, granting, unknown, facts.understands)
     return Decision(
         outcome, category, determining, determining, true, unknown, failed, satisfied, bucket, facts, policy_set
     )
+
+
+def _understood(
+    bucket: Bucket, granting: int, unknown: int, understands: frozenset[str]
+) -> tuple[Outcome, Category | None, int]:
+    """An allow to whoever is registered for all that it obliges to, or would if what is unknown were true (S6.4)."""
+    if beyond := _beyond(bucket, granting, understands):
+        return Outcome.DENY, Category.POLICY_VIOLATION, beyond
+    if beyond := _beyond(bucket, unknown, understands):
+        return Outcome.DENY, Category.INSUFFICIENT_CONTEXT, beyond
+    return Outcome.ALLOW, None, granting
+
+
+def _beyond(bucket: Bucket, mask: int, understands: frozenset[str]) -> int:
+    """The rules that oblige to more than is understood."""
+    rules = bucket.chosen(mask & bucket.with_duties)
+    return sum(1 << bucket.places[rule.id] for rule in rules if ties.beyond((rule,), understands))
 
 
 def _conflict(bucket: Bucket, granting: int, relevant: int) -> int:

@@ -95,6 +95,8 @@ class Kept(msgspec.Struct, frozen=True):
     withheld: tuple[str, ...]
     """Names of secret arguments and facts that were judged but not kept."""
     answer: Answer
+    understands: frozenset[str] | None = None
+    """The obligation types that the caller was registered for (S6.4)."""
 
 
 def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, people: Pseudonyms) -> dict[str, Json]:
@@ -140,11 +142,13 @@ def judged_from(facts: Facts, schema: Schema, learned: Mapping[str, Learned]) ->
     secret_facts = tuple(path for path in learned if path in schema.facts and schema.facts[path].secret)
     kept = {path: _learned(item) for path, item in learned.items() if path not in secret_facts}
     approvals = [[item.review_id, [list(rule) for rule in item.rules]] for item in facts.approvals]
+    understood = {} if facts.understands is None else {"understands": sorted(facts.understands)}
     acting = {} if request.actor == request.subject else {ACTOR: _json(_entity(request.actor))}
     return acting | {
         "request": _json(_request(request, secret)),
         "facts": _json(
             {"now": str(facts.now), "learned": kept, "approvals": approvals, "withheld": [*secret, *secret_facts]}
+            | understood
         ),
     }
 
@@ -155,6 +159,7 @@ def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
         plain = _request_of(sealed)
         facts = msgspec.json.decode(sealed["facts"])
         withheld = tuple(facts["withheld"])
+        understands = frozenset(facts["understands"]) if "understands" in facts else None
         request = _restore_request(plain, schema)
         learned = {path: _restore_learned(path, item, schema) for path, item in facts["learned"].items()}
         answer = answer_of(sealed, schema)
@@ -165,7 +170,7 @@ def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
     approvals = tuple(
         Approval(review_id, tuple((rule, mark) for rule, mark in rules)) for review_id, rules in facts["approvals"]
     )
-    return Kept(request, learned, approvals, now, withheld, answer)
+    return Kept(request, learned, approvals, now, withheld, answer, understands)
 
 
 @lru_cache(maxsize=4_096)
@@ -181,7 +186,8 @@ def _has_offer(answer: Answer) -> bool:
 
 
 def _reasoning(decision: Decision) -> dict[str, Json]:
-    return {
+    beyond: dict[str, Json] = {"not_understood": [token(name) for name in decision.beyond[:MAX_NAMED]]}
+    return (beyond if decision.beyond else {}) | {
         "permits": [token(rule) for rule in decision.permits[:MAX_NAMED]],
         "reviews": [token(rule) for rule in decision.reviews[:MAX_NAMED]],
         "satisfied": [token(rule) for rule in decision.satisfied[:MAX_NAMED]],

@@ -18,6 +18,7 @@ import msgspec
 
 from demur.core.policy.document import Narrowing, Obligation
 from demur.core.terms import Audience, Bar, Category, Disposition, Entity, Missing, Outcome, State, Timestamp, Value
+from demur.errors import IntakeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -193,6 +194,18 @@ def object_to_obligations(required: Collection[str], understood: Collection[str]
         disposition=Disposition.SEEK_AUTHORITY,
         explanation=f"the executor does not understand the obligations {', '.join(f'`{name}`' for name in unknown)}",
     )
+
+
+def check_repeated(grant: Grant, understands: Collection[str] | None) -> None:
+    """Raises `IntakeError` where the stored grant is not for whoever repeats its request any more (S1.4, S6.4)."""
+    required = [item.type for item in grant.obligations]
+    if understands is not None and (objection := object_to_obligations(required, understands)) is not None:
+        raise IntakeError(
+            "/request_id",
+            expected="an id whose answer this caller can carry out",
+            found=objection.explanation,
+            hint="register the caller for these obligations, or use a fresh request id",
+        )
 
 
 def unknown_grant() -> Objection:

@@ -48,6 +48,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     id: str = "local"
     actor: Entity | None = None
+    understands: frozenset[str] | None = None
+    """The obligation types that the credential is registered to carry out; `None` where the executor says so (S6.4)."""
 
 
 class _UnsoundError(Exception):

@@ -174,7 +174,8 @@ def check_actions(actions: Collection[str], declared: Collection[str]) -> tuple[
 def duties_of(decision: Decision) -> Duties | None:
     """What an opening's grant is tied to where the policies deny; `None` where the denial stays.
 
-    The duties are those of the permits that hold: what an executor must do when it acts, it must do here too.
+    The duties are those of the permits that hold: what an executor must do when it acts, it must do here too. One that
+    is not registered for them gets nothing (S6.4).
     """
     if decision.outcome is not Outcome.DENY or decision.category is Category.CATEGORICAL:
         return None
@@ -188,7 +189,9 @@ def duties_of(decision: Decision) -> Duties | None:
     if any(rule.truth is not Truth.FALSE for rule in told):
         return None
     tied = duties.combine([policies.rule(name) for name in decision.permits])
-    return None if tied.contradictions else tied
+    understands = decision.facts.understands
+    is_beyond = understands is not None and not understands.issuperset(item.type for item in tied.obligations)
+    return None if tied.contradictions or is_beyond else tied
 
 
 def to_review(opening_id: str, review_id: str) -> Obligation:

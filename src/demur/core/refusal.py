@@ -80,6 +80,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     obligations: tuple[Obligation, ...] = ()
     limits: tuple[Limit, ...] = ()
     """What obligations of the type `show_limit` show, each to the audiences that may see it (S3.5)."""
+    not_understood: tuple[str, ...] = ()
+    """The obligation types that an allow would oblige to and whoever asks is not registered to carry out (S6.4)."""
     escalation_available: bool = False
     escalation_roles: tuple[str, ...] = ()
     repeat_of: str = ""
@@ -157,9 +159,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "repeat_of": self.repeat_of or None,
             "repeats": self.repeats,
         }
+        if self._not_understood(audience):
+            refusal["missing_obligations"] = list(self.not_understood)
         if audience in TRUSTED:
             refusal["determining_policies"] = list(self.determining)
         return refusal
+
+    def _not_understood(self, audience: Audience) -> tuple[str, ...]:
+        return self.not_understood if audience in TRUSTED or not self.confidential else ()
 
     def _reader(self, audience: Audience, locale: str) -> Reader:
         return Reader(audience, locale, self.locale)
@@ -170,6 +177,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     def _why(self, reader: Reader) -> tuple[str, bool]:
         """The words, and whether they are Demur's own composition."""
         is_trusted = reader.audience in TRUSTED
+        if types := self._not_understood(reader.audience):
+            return reader.say("not_understood", wanted=self._wanted(), types=types), True
         if said := wording.authored(reader, self.messages if is_trusted else self.shown_messages):
             return said, False
         if self.bar is not None and self._wanted():
@@ -233,10 +242,11 @@ def refuse(decision: Decision, remedies: Remedies | None = None) -> Refusal:
     found = obstacles.find(decision)
     whole = disclosure.of_all(decision, found)
     told = disclosure.below_operator(decision, found, whole)
+    beyond = decision.beyond if decision.category is Category.POLICY_VIOLATION else ()
     return Refusal(
         outcome=decision.outcome,
-        reason=whole.reason,
-        shown=told.reason,
+        reason=_advised(whole.reason, beyond),
+        shown=told.reason if told.confidential else _advised(told.reason, beyond),
         as_of=decision.as_of,
         policy_version=decision.policy_digest,
         trace_id=request.trace_id,
@@ -259,9 +269,15 @@ def refuse(decision: Decision, remedies: Remedies | None = None) -> Refusal:
         determining=tuple(rule.id for rule in found.rules),
         obligations=decision.obligations,
         limits=duty.limits(decision),
+        not_understood=beyond,
         escalation_available=bool(found.escalation_roles) and whole.reason.category is not Category.CATEGORICAL,
         escalation_roles=found.escalation_roles,
     )
+
+
+def _advised(reason: Reason, beyond: Sequence[str]) -> Reason:
+    """Where the caller cannot carry out what the action obliges to, no change of the request helps (S6.4)."""
+    return msgspec.structs.replace(reason, disposition=Disposition.SEEK_AUTHORITY) if beyond else reason
 
 
 def unavailable(detail: str, *, now: Timestamp, request: Request | None = None) -> Refusal:

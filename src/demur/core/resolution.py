@@ -57,6 +57,8 @@ class Facts(msgspec.Struct, frozen=True):
     now: Timestamp
     approvals: tuple[Approval, ...] = ()
     provenance: dict[int, Provenance] = {}
+    understands: frozenset[str] | None = None
+    """The obligation types that whoever asks is registered to carry out; `None` where the executor says so (S6.4)."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -130,6 +132,11 @@ def stated(request: Request, path: str) -> State:
 def with_approvals(facts: Facts, approvals: tuple[Approval, ...]) -> Facts:
     """The same facts, to be judged again with what people approved (S7.2)."""
     return msgspec.structs.replace(facts, approvals=approvals)
+
+
+def with_understood(facts: Facts, understands: frozenset[str] | None) -> Facts:
+    """The same facts, for a caller who is registered for these obligation types (S6.4)."""
+    return facts if understands is None else msgspec.structs.replace(facts, understands=understands)
 
 
 def with_learned(facts: Facts, layout: Layout, learned: Mapping[str, Learned]) -> Facts:

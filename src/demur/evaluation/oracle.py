@@ -160,7 +160,7 @@ def _combine(judged: _Judged, facts: Facts) -> Verdict:
         return Verdict(Outcome.DEFER, "requires_human", ids[0], ids, obligations=obligations)
     granting = sorted(judged.true["permit"] + satisfied, key=lambda rule: rule.id)
     if granting:
-        return _grant(granting, judged)
+        return _grant(granting, judged, facts.understands)
     if judged.unknown["permit"]:
         return _insufficient(judged.unknown["permit"], judged)
     return Verdict(Outcome.DENY, "scope_exceeded")
@@ -197,8 +197,8 @@ def _is_satisfied(review: Rule, facts: Facts) -> bool:
     return bool(review.digest) and any((review.id, review.digest) in approval.rules for approval in facts.approvals)
 
 
-def _grant(granting: Sequence[Rule], judged: _Judged) -> Verdict:
-    """S3.5, and S3.3 for permits that might yet prove true."""
+def _grant(granting: Sequence[Rule], judged: _Judged, understands: frozenset[str] | None) -> Verdict:
+    """S3.5, S6.4, and S3.3 for permits that might yet prove true."""
     contradicting = _contradictions(granting)
     if contradicting:
         return _deny("indeterminate", [rule for rule in granting if rule.id in contradicting])
@@ -206,6 +206,13 @@ def _grant(granting: Sequence[Rule], judged: _Judged) -> Verdict:
     risky = [rule for rule in maybe if rule.id in _contradictions([*granting, *maybe])]
     if risky:
         return _insufficient(risky, judged)
+    if understands is not None:
+        foreign = [rule for rule in granting if any(item.type not in understands for item in rule.obligations)]
+        if foreign:
+            return _deny("policy_violation", foreign)
+        doubtful = [rule for rule in maybe if any(item.type not in understands for item in rule.obligations)]
+        if doubtful:
+            return _insufficient(doubtful, judged)
     seconds = [rule.grant_seconds for rule in granting if rule.grant_seconds is not None]
     return Verdict(
         Outcome.ALLOW,

@@ -133,6 +133,7 @@ def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: V
     if not {*kept.withheld, *(argument_path(name) for name in kept.withheld)}.isdisjoint(read):
         return Finding(sequence, Status.WITHHELD, detail="secret values were judged and not kept")
     facts = resolution.fill(kept.request, Layout.of(policies.schema), kept.learned, kept.now)
+    facts = resolution.with_understood(facts, kept.understands)
     decision = decide(resolution.with_approvals(facts, kept.approvals), policies)
     recorded, judged = _recorded(leaf), _told(decision)
     if recorded != judged:

@@ -99,6 +99,8 @@ class Asked:
     history: tuple[str, ...]
     is_slow: bool
     """Some of these sources may keep a caller waiting."""
+    understands: frozenset[str] | None = None
+    """The obligation types that the caller is registered for (S6.4)."""
 
 
 def ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller) -> Asked:
@@ -107,7 +109,7 @@ def ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller)
     needs = active.policies.needs(request.action, request.resource.type)
     wanted = {source: tuple(paths) for source, paths in needs.items() if source != USAGE}
     is_slow = not active.slow.isdisjoint(wanted)
-    return Asked(request, wanted, tuple(needs.get(USAGE, ())), is_slow)
+    return Asked(request, wanted, tuple(needs.get(USAGE, ())), is_slow, caller.understands)
 
 
 def prepare(world: World, active: Active, asked: Asked) -> Prepared:
@@ -115,6 +117,7 @@ def prepare(world: World, active: Active, asked: Asked) -> Prepared:
     now = world.clock.now()
     learned = dict(active.sources.learn(asked.request, asked.wanted, now)) if asked.wanted else {}
     facts = resolution.fill(asked.request, active.layout, learned, now)
+    facts = resolution.with_understood(facts, asked.understands)
     remedies = None if asked.history else mending.mend(active, decide(facts, active.policies))
     return Prepared(asked.request, facts, learned, asked.history, remedies)
 
@@ -132,7 +135,7 @@ def judge(session: Session, prepared: Prepared) -> Answer:
     mark = vault.blind_for(request.subject.name, "digest", request.digest)
     row = tx.find_request(key)
     if row is not None:
-        return _repeated(session, row, mark)
+        return _repeated(session, row, mark, prepared.facts.understands)
     answer, entry = _write(session, judged(session, prepared))
     tx.put_request(RequestRow(key, mark, entry.sequence))
     return answer
@@ -143,7 +146,7 @@ def token_of(world: World, grant_id: str) -> str:
     return f"{grant_id}.{world.vault.blind('grant-token', grant_id).hex()}"
 
 
-def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
+def _repeated(session: Session, row: RequestRow, mark: bytes, understands: frozenset[str] | None) -> Answer:
     sealed = session.tx.find_sealed(row.sequence)
     if sealed is None or not sealed.ciphertext or not session.world.vault.holds_key(sealed.key_id):
         raise IntakeError("/request_id", expected="an id whose answer is still kept", found="one that was erased")
@@ -155,6 +158,8 @@ def _repeated(session: Session, row: RequestRow, mark: bytes) -> Answer:
             hint="use a fresh request id for every new action",
         )
     answer = evidence.answer_of(session.world.vault.unseal(sealed), session.active.policies.schema)
+    if isinstance(answer, Grant):
+        grants.check_repeated(answer, understands)
     token = token_of(session.world, answer.id) if isinstance(answer, Grant) else ""
     return evidence.stamped(answer, f"{session.tx.log}/{row.sequence}", token)
 

@@ -27,6 +27,7 @@ PHRASES = MappingProxyType(
         "stopped_next": "Sie können erneut anfragen, wenn der Halt aufgehoben ist.",
         "quarantined": "Über „{wanted}“ wird nicht entschieden, solange diese Sitzung unter Quarantäne steht.",
         "quarantined_next": "Eine zuständige Person kann die Quarantäne aufheben.",
+        "not_understood": "„{wanted}“ verpflichtet zu etwas, wofür dieser Aufrufer nicht eingetragen ist: {types}.",
         "change": "Möglich wäre es mit einer Änderung von: {facts}.",
         "obtain": "Möglich wäre es, sobald dies vorliegt: {facts}.",
         "earliest": "Sie können ab {time} erneut anfragen.",

@@ -27,6 +27,7 @@ PHRASES = MappingProxyType(
         "stopped_next": "It can be asked for again when the stop is released.",
         "quarantined": "“{wanted}” is not decided while this session is under quarantine.",
         "quarantined_next": "An operator can lift the quarantine.",
+        "not_understood": "“{wanted}” obliges to what this caller is not registered to carry out: {types}.",
         "change": "It would be possible with a change of: {facts}.",
         "obtain": "It would be possible once this is there: {facts}.",
         "earliest": "It can be asked for again from {time}.",

@@ -27,6 +27,7 @@ PHRASES = MappingProxyType(
         "stopped_next": "Puede volver a solicitarlo cuando se levante la detención.",
         "quarantined": "No se decide sobre «{wanted}» mientras esta sesión esté en cuarentena.",
         "quarantined_next": "Una persona responsable puede levantar la cuarentena.",
+        "not_understood": "«{wanted}» obliga a algo para lo que este solicitante no está registrado: {types}.",
         "change": "Sería posible con un cambio de: {facts}.",
         "obtain": "Sería posible cuando conste lo siguiente: {facts}.",
         "earliest": "Puede volver a solicitarlo a partir de {time}.",

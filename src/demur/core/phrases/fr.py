@@ -30,6 +30,7 @@ PHRASES = MappingProxyType(
         "stopped_next": "Vous pourrez refaire la demande quand la suspension sera levée.",
         "quarantined": "«\u00a0{wanted}\u00a0» reste sans décision tant que cette session est en quarantaine.",
         "quarantined_next": "Une personne responsable peut lever la quarantaine.",
+        "not_understood": "«\u00a0{wanted}\u00a0» oblige à ce dont ce demandeur n’est pas chargé\u00a0: {types}.",
         "change": "Ce serait possible en modifiant\u00a0: {facts}.",
         "obtain": "Ce serait possible une fois ceci obtenu\u00a0: {facts}.",
         "earliest": "Vous pourrez refaire la demande à partir de {time}.",

@@ -28,6 +28,7 @@ PHRASES = MappingProxyType(
         "stopped_next": "暂停解除后，您可再次提出请求。",
         "quarantined": "本会话处于隔离期间，不对“{wanted}”作出决定。",
         "quarantined_next": "管理人员可以解除隔离。",
+        "not_understood": "执行“{wanted}”须履行该调用方未登记的义务：{types}。",
         "change": "修改以下内容后即可办理：{facts}。",
         "obtain": "具备以下条件后即可办理：{facts}。",
         "earliest": "您可自 {time} 起再次提出请求。",

@@ -18,7 +18,7 @@ from demur.core import canonical
 from demur.core.policy.document import Narrowing, Obligation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from demur.core.policy.document import Rule
 
@@ -72,6 +72,11 @@ def union(rules: Iterable[Rule]) -> tuple[Obligation, ...]:
         for obligation in rule.obligations:
             kept.setdefault(_form(obligation), obligation)
     return tuple(kept.values())
+
+
+def beyond(rules: Iterable[Rule], understands: Collection[str]) -> tuple[str, ...]:
+    """The obligation types of `rules` that are not understood, sorted (S6.4)."""
+    return tuple(sorted({item.type for rule in rules for item in rule.obligations if item.type not in understands}))
 
 
 def _form(obligation: Obligation) -> bytes:

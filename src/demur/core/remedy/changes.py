@@ -69,7 +69,7 @@ def rejudge(facts: Facts, policy_set: PolicySet, changes: Changes, learn: Learn 
     assert isinstance(now, Timestamp)
     _place(row, request, changes, chart, now)
     approvals = facts.approvals if request.digest == facts.request.digest else ()
-    return decide(Facts(request, row, now, approvals, facts.provenance), policy_set)
+    return decide(Facts(request, row, now, approvals, facts.provenance, facts.understands), policy_set)
 
 
 def dependents(chart: Chart, request: Request, changes: Changes) -> frozenset[int]:
