@@ -7,21 +7,26 @@ since its validation and routing alone would cost more than the answer.
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
 
 from demur.errors import DemurError
-from demur.server import authzen, guard, problems
+from demur.server import authzen, docs, guard, openapi, problems
+from demur.server.routes import ROUTES, health
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.responses import Response
     from starlette.types import Message, Receive, Scope, Send
 
     from demur.server.service import Answering, Service
+
+    Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 _logger = logging.getLogger("demur")
 
@@ -87,9 +92,42 @@ class Front:
 
 def build(service: Service) -> Front:
     """The application over an open service."""
-    api = FastAPI(title="Demur")
+    api = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
     front = Front(service, api)
-    for method, path, _, answering in authzen.ROUTES:
-        if "{" in path:
-            api.router.add_route(path, front.route(answering), methods=[method])
+    known = [*authzen.ROUTES, *((method, path, None, answering) for method, path, answering in health.OPEN)]
+    for method, path, act, answering in known:
+        more = openapi.hot(path, is_open=act is None)
+        _add(api, method, path, front.route(answering), answering.__doc__ or "", more)
+    for route in ROUTES:
+        endpoint = front.route(route.answer)
+        _add(api, route.method, route.path, endpoint, route.handling.__doc__ or "", openapi.operation(route))
+    written = openapi.document(api, ROUTES)
+    api.router.add_route("/openapi.json", lambda _: JSONResponse(written), include_in_schema=False)
+    api.router.add_route("/docs", lambda _: docs.page(written), include_in_schema=False)
+    api.add_exception_handler(HTTPException, _http_problem)
     return front
+
+
+def _add(api: FastAPI, method: str, path: str, endpoint: Endpoint, doc: str, more: dict[str, object]) -> None:
+    summary, _, rest = doc.partition("\n")
+    api.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        response_model=None,
+        summary=summary.rstrip("."),
+        description=" ".join(rest.split()),
+        operation_id=f"{method} {path}",
+        openapi_extra=more,
+    )
+
+
+async def _http_problem(request: HttpRequest, error: Exception) -> Response:
+    """What the framework itself refuses: a path or a method that there is not."""
+    del request
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    word = "not_found" if status == 404 else "not_allowed" if status == 405 else "refused"
+    response = problems.problem(status, word, HTTPStatus(status).phrase, "")
+    for name, value in (getattr(error, "headers", None) or {}).items():
+        response.headers[name] = value
+    return response

@@ -53,6 +53,11 @@ ENDPOINTS = {
     "search_resource_endpoint": "/access/v1/search/resource",
     "search_action_endpoint": "/access/v1/search/action",
 }
+_SEARCHED = {
+    Sought.SUBJECT: "Who may do this, among those that are known. An inquiry: nothing is granted.",
+    Sought.RESOURCE: "On what may this be done, among what is known. An inquiry: nothing is granted.",
+    Sought.ACTION: "Which declared actions may be done. An inquiry: nothing is granted.",
+}
 _NEEDED = {"subject": ("type", "id"), "action": ("name",), "resource": ("type", "id")}
 _encode = msgspec.json.Encoder().encode
 
@@ -97,6 +102,7 @@ def searching(sought: Sought) -> Answering:
         members = await _members(request)
         return _json(await asyncio.to_thread(search.page, gate, identity, sought, members))
 
+    answering.__doc__ = _SEARCHED[sought]
     return answering
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from demur.errors import AccessError, DemurError, IntakeError, OverloadedError, RulingError
+from demur.errors import (
+    AccessError,
+    DemurError,
+    ForgottenError,
+    IntakeError,
+    OverloadedError,
+    PolicyError,
+    RulingError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM = "urn:demur:problem:"
@@ -50,8 +58,10 @@ _STATUS: tuple[tuple[type[DemurError], int, str, str], ...] = (
     (NotFoundError, 404, "not_found", "There is no such thing"),
     (ConflictError, 409, "conflict", "It is not in a state for this"),
     (RulingError, 409, "conflict", "It is not in a state for this"),
+    (ForgottenError, 410, "erased", "This was erased"),
     (LateError, 408, "late", "The request took too long to arrive"),
     (TooLargeError, 413, "too_large", "The request is too large"),
+    (PolicyError, 422, "policies", "The policies have problems"),
     (TooManyError, 429, "too_many", "Too many requests of this caller"),
     (OverloadedError, 503, "overloaded", "Too much is asked at once"),
 )

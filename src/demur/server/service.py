@@ -40,6 +40,14 @@ class Identities(Protocol):
 
 
 @dataclass(slots=True)
+class Health:
+    """What the stores said when they were asked last, and when that was; "" where all of them can record."""
+
+    at: float = float("-inf")
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class Service:
     """One running service. Built once, before the first request; its event loop is the one that first awaits."""
 
@@ -49,6 +57,7 @@ class Service:
     clock: Clock
     base_url: str
     """How clients reach it, without a slash at the end."""
+    health: Health = field(default_factory=Health)
     _awaiting: Awaiting | None = None
     _in_flight: int = 0
     _pace: Pace = field(init=False)

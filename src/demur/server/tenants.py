@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from demur import wiring
 from demur.errors import AccessError
-from demur.wiring import callers
+from demur.wiring import callers, proposals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Tenants:
             for name, tenant in settings.tenants.items():
                 one = wiring.open_gate(
                     wiring.Settings(
-                        Path(tenant.policies),
+                        proposals.folder_in_force(Path(tenant.home), Path(tenant.policies)),
                         Path(tenant.home),
                         tenant.log or name,
                         deadline_seconds=settings.limits.answer_seconds,
