@@ -9,7 +9,7 @@
             case demur.Refusal():   ...  # answer.explain(), answer.to_dict()
             case demur.Deferral():  ...  # answer.review_id waits for a person
 
-`demur.guard` does all of that around a tool function.
+`demur.guard` does all of that around a tool function. `demur.connect(url, credential=...)` asks a service instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from demur.adapters.callables import Registered
     from demur.agents.python import guard, permit
+    from demur.client import Client
     from demur.core.grant import Grant, Redemption
     from demur.core.intake import Caller
     from demur.core.refusal import Refusal
@@ -43,6 +45,7 @@ __all__ = [
     "Redemption",
     "Refusal",
     "RefusedError",
+    "connect",
     "guard",
     "open",
     "permit",
@@ -115,3 +118,23 @@ def open(  # noqa: A001  (reads as `demur.open`, beside `gzip.open` and `shelve.
         anchors=anchors or Anchors(),
     )
     return open_gate(settings).gate
+
+
+def connect(
+    url: str,
+    *,
+    credential: str = "",
+    timeout_seconds: float = 10.0,
+    verify: bool | str | Path | ssl.SSLContext = True,
+) -> Client:
+    """Ask a service at this URL as if its gate were here: `decide`, `submit`, `redeem`, `complete`.
+
+    `credential` is an API key or token. An answer takes `timeout_seconds` at most, or is `unavailable`. `verify` is
+    whom to trust: the usual authorities, a file of certificates, or an `ssl.SSLContext`, which may also hold a
+    certificate of our own. `demur.client.AsyncClient` does the same on an event loop.
+
+    Raises `ConfigurationError`.
+    """
+    from demur.client import Client  # noqa: PLC0415  (loaded on first use, as the public names are)
+
+    return Client(url, credential=credential, timeout=timeout_seconds, verify=verify)

@@ -29,7 +29,7 @@ import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeAlias, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, Union, cast
 
 from demur.carried import CURRENT, Carried
 from demur.core.grant import Completion, Grant, Redemption
@@ -41,14 +41,14 @@ from demur.errors import ConfigurationError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from concurrent.futures import Future
     from types import TracebackType
 
     from demur.core.evidence import Answer
     from demur.core.policy.document import Obligation
     from demur.core.terms import Value
-    from demur.gateway import Gateway
 
-__all__ = ["Permitted", "guard", "permit"]
+__all__ = ["Gate", "Permitted", "guard", "permit"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +64,17 @@ _LOCAL = Caller()
 _log = logging.getLogger("demur")
 
 
+class Gate(Protocol):
+    """What stands in front of a function: `demur.open(...)` or `demur.connect(...)`."""
+
+    def submit(self, request: bytes | str | Mapping[str, object], *, caller: Caller = ...) -> Future[Answer]: ...
+    def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = ...) -> Answer: ...
+    def redeem(
+        self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ...
+    ) -> Redemption | Refusal: ...
+    def complete(self, grant_id: str, status: str) -> Refusal | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Permitted:
     """An action that may be carried out now, once, with exactly these arguments."""
@@ -77,7 +88,7 @@ class Permitted:
 
 
 def guard(  # noqa: PLR0913  (each is a part of the request or of its execution)
-    gate: Gateway,
+    gate: Gate,
     action: str | None = None,
     *,
     subject: Part,
@@ -163,7 +174,7 @@ class permit:  # noqa: N801  (reads as a verb: `with permit(gate, request) as pe
 
     def __init__(
         self,
-        gate: Gateway,
+        gate: Gate,
         request: Mapping[str, object],
         *,
         caller: Caller = _LOCAL,

@@ -107,6 +107,8 @@ def read_refusal(told: Mapping[str, object], *, audience: Audience = Audience.AG
 def read_redemption(told: Mapping[str, object]) -> Redemption:
     """The redemption that this is; raises `AnswerError`."""
     found = _shaped(told, wire.Redemption)
+    if not found.redeemed:
+        raise AnswerError("expected a redemption, found a grant that was not redeemed")
     return Redemption(
         grant_id=found.grant_id,
         audit_id=found.audit_id,

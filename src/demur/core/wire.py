@@ -165,10 +165,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Redemption(msgspec.Struct, frozen=True):
-    """A grant that was redeemed."""
+    """A grant that was redeemed. What there is none of is left out."""
 
+    redeemed: bool
     grant_id: _Name
-    audit_id: _Name
-    arguments: Json
-    obligations: tuple[Obligation, ...]
+    audit_id: str = ""
+    arguments: Json = {}
+    obligations: tuple[Obligation, ...] = ()
     mark_key: str = ""

@@ -1,0 +1,148 @@
+"""The client for programs on an event loop; the blocking one runs it on a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from demur.client import asking, waiting
+from demur.client.asking import LOCAL
+from demur.client.line import Line, UnreachableError
+from demur.core.grant import Completion
+from demur.core.review import Deferral, ReviewState
+from demur.errors import AnswerError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from demur.client.asking import Question
+    from demur.core.evidence import Answer
+    from demur.core.grant import Redemption
+    from demur.core.intake import Caller
+    from demur.core.refusal import Refusal
+    from demur.core.terms import Value
+
+TIMEOUT_SECONDS = 10.0
+_CREDENTIAL = re.compile(r"[\x21-\x7e]*", re.ASCII)
+_EVALUATION = "/access/v1/evaluation"
+_REDEEM = "/grants/redeem"
+
+
+class AsyncClient:
+    """Asks a service. For one event loop; close it, or use it as a context."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        credential: str = "",
+        timeout: float = TIMEOUT_SECONDS,
+        verify: bool | str | Path | ssl.SSLContext = True,
+    ) -> None:
+        """`credential` is an API key or token; `timeout` the seconds for a whole answer, retries included.
+
+        `verify` is whom to trust: the usual authorities, a file of certificates, or an `ssl.SSLContext`, which may also
+        hold a certificate of our own. Raises `ConfigurationError`.
+        """
+        if not _CREDENTIAL.fullmatch(credential):
+            raise ConfigurationError("expected a credential of printable ASCII characters, found others")
+        if not timeout > 0:
+            raise ConfigurationError(f"expected a timeout in seconds above 0, found `{timeout}`")
+        self._line = Line(base_url, credential=credential, timeout_seconds=timeout, verify=_trust(verify))
+
+    async def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answer:
+        """The answer to one request; `unavailable` where none came that can be believed.
+
+        Raises `IntakeError` and `AccessError`.
+        """
+        return await self.put(asking.question(request, caller))
+
+    async def put(self, asked: Question) -> Answer:
+        """The answer to a question that was prepared."""
+        try:
+            reply = await self._line.ask("POST", _EVALUATION, asked.body, request_id=asked.request_id)
+        except UnreachableError as error:
+            return asking.unavailable(str(error), asked.request_id)
+        found = asking.answer(reply, asked)
+        if not isinstance(found, Deferral):
+            return found
+        return waiting.AsyncPending(
+            review_id=found.review_id, deadline=found.deadline, refusal=found.refusal, ask=self.wait
+        )
+
+    async def redeem(
+        self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ()
+    ) -> Redemption | Refusal:
+        """Use up a grant for exactly these arguments. Act only on a `Redemption`, and only once.
+
+        Where the answer is lost the grant may be used up, and nothing may be done on it. Raises `IntakeError` and
+        `AccessError`.
+        """
+        body, request_id = asking.redeeming(token, arguments, understands), asking.new_id()
+        try:
+            reply = await self._line.ask("POST", _REDEEM, body, request_id=request_id, is_repeatable=False)
+        except UnreachableError as error:
+            return asking.unavailable(str(error), request_id)
+        return asking.redemption(reply, arguments, request_id)
+
+    async def complete(self, grant_id: str, status: str) -> Refusal | None:
+        """Record how the execution ended: `success`, `failure` or `unknown`. A refusal where it cannot be recorded.
+
+        Where an answer was lost and the report is repeated, the refusal may be that it was reported already.
+        """
+        how, request_id = Completion(status), asking.new_id()
+        path = f"/grants/{quote(grant_id, safe='')}/complete"
+        try:
+            reply = await self._line.ask("POST", path, asking.encode({"status": how.value}), request_id=request_id)
+        except UnreachableError as error:
+            return asking.unavailable(str(error), request_id)
+        return asking.completion(reply, request_id)
+
+    async def review_state(self, review_id: str) -> ReviewState:
+        """How a review stands; `pending_review` where that cannot be learned. Raises `AccessError`."""
+        request_id = asking.new_id()
+        path = f"/reviews/{quote(review_id, safe='')}/status"
+        try:
+            reply = await self._line.ask("GET", path, request_id=request_id)
+            asking.raise_for(reply)
+            if reply.status != 200 or reply.request_id not in {"", request_id}:
+                return ReviewState.PENDING
+            return waiting.read_state(reply.members)
+        except (UnreachableError, AnswerError):
+            return ReviewState.PENDING
+
+    async def wait(self, review_id: str, timeout: float) -> ReviewState:  # noqa: ASYNC109  (the same name as where it blocks)
+        """How a review stands as soon as it is settled, or `pending_review` after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                for pause in waiting.pauses():
+                    state = await self.review_state(review_id)
+                    if state is not ReviewState.PENDING:
+                        return state
+                    await asyncio.sleep(pause)
+        except TimeoutError:
+            pass
+        return ReviewState.PENDING
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._line.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _trust(verify: bool | str | Path | ssl.SSLContext) -> bool | ssl.SSLContext:  # noqa: FBT001  (what the parameter of that name may be)
+    if isinstance(verify, (bool, ssl.SSLContext)):
+        return verify
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except OSError as error:
+        raise ConfigurationError(f"the certificates in `{verify}` cannot be read: {error}") from error
