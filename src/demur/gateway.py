@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from demur.accounting import NO_RHYTHM, Accounted
+from demur.accounting import NO_RHYTHM
 from demur.core import evidence, refusal
 from demur.core.grant import Completion
 from demur.core.record import Draft
@@ -33,6 +33,7 @@ from demur.core.review import ReviewState, Verdict
 from demur.core.terms import Timestamp
 from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, RulingError, StoreError
 from demur.operating import LOCAL
+from demur.reviewing import Reviewing
 from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
 from demur.steps.deciding import Session
 from demur.steps.inquiring import Purpose
@@ -68,7 +69,7 @@ MAX_WAITING = 4_096
 """Requests that may be on their way through the preparation; what comes beyond is refused at once."""
 
 
-class Gateway(Accounted):
+class Gateway(Reviewing):
     """The gate. Safe to use from any thread; `submit` never blocks on the store, `decide` waits for the answer."""
 
     def __init__(
@@ -132,7 +133,7 @@ class Gateway(Accounted):
 
         Raises `IntakeError` for a malformed one, and `StoreError` where it cannot be recorded.
         """
-        active = self._active
+        active = self._in_force()
         prepared = [deciding.prepare(self._world, active, deciding.ask(active, raw, caller)) for raw in requests]
         return self._do(active, lambda session: inquiring.inquire(session, prepared, purpose))
 
@@ -144,7 +145,7 @@ class Gateway(Accounted):
         purpose: Purpose = Purpose.BATCH,
     ) -> tuple[Inquired | IntakeError, ...]:
         """As `inquire`, but a malformed one has its error in its place and the others are judged."""
-        active = self._active
+        active = self._in_force()
         asked = [_ask(active, raw, caller) for raw in requests]
         sound = [one for one in asked if not isinstance(one, IntakeError)]
         prepared = [deciding.prepare(self._world, active, one) for one in sound]
@@ -169,8 +170,8 @@ class Gateway(Accounted):
 
         `understands` are the obligation types that the executor carries out.
         """
-        active = self._active
         try:
+            active = self._in_force()
             claim = redeeming.examine(self._world, active, token, arguments, understands)
             return self._do(active, lambda session: redeeming.redeem(session, claim))
         except FAILURES as error:
@@ -240,10 +241,7 @@ class Gateway(Accounted):
                 session.tx.put_meta("policy_version", digest.encode())
 
         self._do(active, work)
-        replaced, self._active = self._active, active
-        if replaced.sources is not active.sources:
-            replaced.sources.close()
-        telling.tell_activation(self._world, digest)
+        self._decide_by(active)
 
     def begin(self, *, was_clean: bool, rhythm: Rhythm = NO_RHYTHM) -> None:
         """Record the opening, and what nobody watched: a crash (a gap of unknown size), reviews that expired."""
@@ -300,6 +298,7 @@ class Gateway(Accounted):
 
         is_queued = False
         try:
+            self._in_force()
             received = self._receive(asked.request, reply) if self._is_received(asked.request) else None
             prepared = deciding.prepare(self._world, active, asked)
             self._world.store.submit(work, reply)

@@ -10,6 +10,7 @@
     pending -> approved -> reserved -> executed        reserved -> approved (the grant expired unredeemed)
             -> denied
             -> expired
+            -> cancelled (by whoever asked)
 
 Clauses: S7.
 """
@@ -41,6 +42,7 @@ class ReviewState(StrEnum):
     EXECUTED = "executed"
     DENIED = "denied"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 class Verdict(StrEnum):
@@ -202,6 +204,11 @@ def expire(review: Review) -> Review:
     return msgspec.structs.replace(review, state=ReviewState.EXPIRED)
 
 
+def cancel(review: Review) -> Review:
+    """The review that its requester does not wait for any more. Nothing is approved by it, now or later."""
+    return msgspec.structs.replace(review, state=ReviewState.CANCELLED)
+
+
 def reserve(review: Review, grant_id: str) -> Review:
     """The approval, set aside for one grant."""
     return msgspec.structs.replace(review, state=ReviewState.RESERVED, grant_id=grant_id)
@@ -226,6 +233,7 @@ __all__ = [
     "Reviewer",
     "Ruling",
     "Verdict",
+    "cancel",
     "covers",
     "execute",
     "expire",
