@@ -52,7 +52,7 @@ class Accounted(Operated):
         self._verify = verify
         self._received = tuple(received)
         self._rhythm = NO_RHYTHM
-        self._pulse: Pulse | None = None
+        self._pulses: list[Pulse] = []
 
     def started(self, grant_id: str) -> Refusal | None:
         """Record that the execution of a redeemed grant begins now; a refusal where it has none to begin.
@@ -126,11 +126,11 @@ class Accounted(Operated):
 
     def keep_pulse(self, pulse: Pulse) -> None:
         """Stop this when the gate closes, before its last records."""
-        self._pulse = pulse
+        self._pulses.append(pulse)
 
     def _stop_pulse(self) -> None:
-        if self._pulse is not None:
-            self._pulse.stop()
+        for pulse in self._pulses:
+            pulse.stop()
 
     def _is_received(self, request: Request) -> bool:
         return any(patterns.matches(pattern, request.action) for pattern in self._received)

@@ -44,6 +44,28 @@ class Operated:
         self._world = world
         self._active = active
         self._deadline_seconds = deadline_seconds
+        self._check_in_force: Callable[[], None] = lambda: None
+
+    def follow(self, check: Callable[[], None]) -> None:
+        """Decide and redeem only while `check` does not raise `StoreError`: it knows which policies are in force."""
+        self._check_in_force = check
+
+    @property
+    def impediment(self) -> str:
+        """Why this gate answers `unavailable` although it is open and its store may be well; "" where it does not."""
+        try:
+            self._check_in_force()
+        except StoreError as error:
+            return str(error)
+        return ""
+
+    def adopt(self, active: Active) -> bool:
+        """Decide by what another replica put in force and has recorded; whether it still is. Raises `StoreError`."""
+        digest = active.digest.encode()
+        is_in_force = self._do(self._active, lambda session: session.tx.find_meta("policy_version") == digest)
+        if is_in_force:
+            self._decide_by(active)
+        return is_in_force
 
     def kill(
         self, *, actions: Collection[str] = (), actor: Mapping[str, str] | None = None, credential: str, reason: str
@@ -189,6 +211,17 @@ class Operated:
             return self._do(self._active, lambda session: forgetting.finish(session, erasure, records))
         except StoreError as error:
             return msgspec.structs.replace(erasure, why=str(error))
+
+    def _in_force(self) -> Active:
+        """What is decided by; raises `StoreError` where others may be in force by now."""
+        self._check_in_force()
+        return self._active
+
+    def _decide_by(self, active: Active) -> None:
+        replaced, self._active = self._active, active
+        if replaced.sources is not active.sources:
+            replaced.sources.close()
+        telling.tell_activation(self._world, active.digest)
 
     def _tell(self, act: str, subject: str, who: Act, /, **more: Json) -> None:
         telling.tell_news(self._world, [who.news(f"governance.lever.{act}", subject, **more)])

@@ -72,4 +72,5 @@ class Pulse:
             beat.failures = 0
         except (DemurError, OSError) as error:
             beat.failures += 1
-            _logger.warning("the %s could not be recorded: %s", beat.name, error)
+            if beat.failures & (beat.failures - 1) == 0:  # the 1st, 2nd, 4th, ...: one that goes on fills no disk
+                _logger.warning("the %s failed %d times: %s", beat.name, beat.failures, error)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demur.adapters import ed25519
+from demur.adapters import ed25519, policy_watch
 from demur.adapters import policies as loading
 from demur.adapters.callables import UnregisteredSource
 from demur.adapters.clock import SystemClock
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
 from demur.adapters.notifying import Notifier
+from demur.adapters.policy_watch import Kept, PolicyWatch
 from demur.adapters.pulse import Beat, Pulse
 from demur.adapters.reviewers import ReviewerBook
 from demur.adapters.sources import DeclaredSources
@@ -28,6 +30,7 @@ from demur.gateway import Gateway
 from demur.observability.events import Events
 from demur.steps import levers, ruling
 from demur.steps.attesting import Rhythm
+from demur.steps.people import People, Reviewers
 from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
 from demur.wiring.space import open_watermark
+
+_logger = logging.getLogger("demur")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def open_desk(home: Path, *, clock: Clock | None = None) -> Parts:
     silent = {name: UnregisteredSource(name) for name in documents.schema.sources}
     active = Active.of(policies, DeclaredSources(documents.schema, silent))
     # The key may be with a service that only the gate reaches; the guard holds here too, and the gate signs later.
-    return _open(settings, active, encode_compiled(documents), must_sign=False)
+    return _open(settings, active, encode_compiled(documents), is_desk=True)
 
 
 def accept_rollback(home: Path, *, credential: str, reason: str) -> str:
@@ -121,14 +126,18 @@ def open_reviewers(home: Path) -> ReviewerBook:
     return ReviewerBook(Path(home) / REVIEWERS)
 
 
-def _open(settings: Settings, active: Active, compiled: bytes, *, must_sign: bool = True) -> Parts:
+def _open(settings: Settings, active: Active, compiled: bytes, *, is_desk: bool = False) -> Parts:
     notifier = Notifier(settings.channels)
     observer = Events()
     store, vault, was_clean, clock = open_store(settings, observer)
     try:
+        kept = _kept(settings, store) if not is_desk else None
+        if kept is not None:
+            active = _preferred(kept, active, settings)
         book = ReviewerBook(settings.home / REVIEWERS if settings.home else None)
-        checkpoints = open_checkpoints(settings, store, observer, must_sign=must_sign)
-        world = World(store, vault, clock, TzdataZones(), book, observer, settings.log, BUILD, checkpoints)
+        checkpoints = open_checkpoints(settings, store, observer, must_sign=not is_desk)
+        known = Reviewers(book, People(store, vault, clock))
+        world = World(store, vault, clock, TzdataZones(), known, observer, settings.log, BUILD, checkpoints)
         gate = Gateway(
             world,
             active,
@@ -137,7 +146,8 @@ def _open(settings: Settings, active: Active, compiled: bytes, *, must_sign: boo
             received=settings.received,
         )
         gate.begin(was_clean=was_clean, rhythm=_rhythm(settings))
-        gate.activate(active, compiled)
+        if kept is None:
+            gate.activate(active, compiled)
     except BaseException as error:
         # What was taken would keep the next opening out.
         store.close()
@@ -147,7 +157,43 @@ def _open(settings: Settings, active: Active, compiled: bytes, *, must_sign: boo
         raise
     _attend(notifier, world, active)
     gate.keep_pulse(_pulse(gate, settings))
-    return Parts(gate, settings, world, book, notifier)
+    parts = Parts(gate, settings, world, book, notifier)
+    if _is_shared(settings) and not is_desk:
+        _follow(parts)
+    return parts
+
+
+def _is_shared(settings: Settings) -> bool:
+    """Whether other replicas may put policies in force (docs/decisions/0013)."""
+    return settings.home is not None and databases.find(settings.store, settings.keys) is not None
+
+
+def _kept(settings: Settings, store: Store) -> Kept | None:
+    return policy_watch.read_kept(store) if _is_shared(settings) else None
+
+
+def _preferred(kept: Kept, found: Active, settings: Settings) -> Active:
+    """What the replicas decide by, where this one's folder says something else; raises as `policy_watch`."""
+    if kept.digest == found.digest:
+        return found
+    _logger.warning("the store's policies %s are in force, not the folder's %s", kept.digest, found.digest)
+    policy_watch.check_in_child(kept)
+    found.sources.close()
+    return _active(policy_watch.decode_kept(kept), settings, TzdataZones())
+
+
+def _follow(parts: Parts) -> None:
+    def adopt(kept: Kept) -> None:
+        active = _active(policy_watch.decode_kept(kept), parts.settings, parts.world.zones)
+        active.policies.warm()
+        if not parts.gate.adopt(active):
+            active.sources.close()
+            return
+        _attend(parts.notifier, parts.world, active)
+
+    watch = PolicyWatch(parts.world.store, lambda: parts.gate.policy_version, adopt)
+    parts.gate.follow(watch.check)
+    parts.gate.keep_pulse(Pulse([Beat("watch over the policies", policy_watch.SECONDS, watch.look)]))
 
 
 def _rhythm(settings: Settings) -> Rhythm:
