@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from demur.core import roster
-from demur.errors import DemurError, StoreError
+from demur.errors import AccessError, DemurError, StoreError
 from demur.server import cookies
 from demur.server.problems import UnauthenticatedError
 
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
     from demur.core.access import Identity
     from demur.core.login import Login
+    from demur.core.record import Sealed
+    from demur.core.roster import Account
     from demur.core.terms import Timestamp
     from demur.ports import Clock
     from demur.steps.enrolling import Enrolment, State
+    from demur.steps.people import People
 
 RECHECK_SECONDS = 0.5
 """How long who is known is believed before the store is read again."""
@@ -54,9 +57,12 @@ class _Entry(NamedTuple):
 class Roll:
     """One tenant's callers by the digest of their credentials, as its store last said. For one event loop."""
 
-    def __init__(self, tenant: str, enrolment: Enrolment, *, pace: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, tenant: str, enrolment: Enrolment, people: People, *, pace: Callable[[], float] = time.monotonic
+    ) -> None:
         self.tenant = tenant
         self.enrolment = enrolment
+        self.people = people
         self.entries: dict[bytes, _Entry] = {}
         self.failure: DemurError | None = None
         self._pace = pace
@@ -64,6 +70,8 @@ class Roll:
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._used: set[str] = set()
+        self._seen: dict[bytes, Timestamp] = {}
+        self._names: dict[str, tuple[Sealed, str]] = {}
 
     def is_older(self, seconds: float) -> bool:
         """Whether the store was asked longer ago than this."""
@@ -75,16 +83,20 @@ class Roll:
             self._reading = asyncio.create_task(self._read())
         await asyncio.shield(self._reading)
 
-    def note(self, entry: _Entry) -> None:
+    def note(self, entry: _Entry, now: Timestamp) -> None:
         """This credential was used."""
-        self._used.add(entry.begins)
+        if entry.login is None:
+            self._used.add(entry.begins)
+        elif entry.login.is_due(now):
+            self._seen[entry.login.digest] = now
 
     async def _read(self) -> None:
         began = self._pace()
         used, self._used = self._used, set()
+        seen, self._seen = self._seen, {}
         try:
             async with asyncio.timeout(READ_SECONDS):
-                state = await asyncio.to_thread(self._load, used)
+                state = await asyncio.to_thread(self._load, used, seen)
         except TimeoutError:
             self.failure = StoreError("the store does not say in time who is known")
         except DemurError as error:
@@ -95,10 +107,12 @@ class Roll:
                 self._state = state
         self._read_at = began
 
-    def _load(self, used: set[str]) -> State:
+    def _load(self, used: set[str], seen: dict[bytes, Timestamp]) -> State:
+        if seen:
+            self.people.touch(seen)
         state = self.enrolment.state()
-        now = self.enrolment.now()
-        if any(state.used.get(begins) != now.seconds // 86_400 for begins in used):
+        today = self.enrolment.now().seconds // 86_400
+        if any(state.used.get(begins) != today for begins in used):
             self.enrolment.note_used(used)
         if self._state is None or (state.roster, state.logins) != (self._state.roster, self._state.logins):
             self.entries = dict(self._entries(state))
@@ -109,15 +123,33 @@ class Roll:
         for program in state.roster.programs:
             for one in program.keys:
                 yield one.digest, _Entry(program.identity(self.tenant, one), one.begins, one.expires_at)
+        for login in state.logins:
+            account = state.roster.person(login.person)
+            name = self._name(account) if account else ""
+            if account and name:
+                # Its end moves with every use, so it stands beside the identity and not in it.
+                yield login.digest, _Entry(account.identity(self.tenant, name), "", login.expires_at, login)
+
+    def _name(self, account: Account) -> str:
+        """The name, "" where it was erased. Opened once, since opening takes a key."""
+        known = self._names.get(account.id)
+        if known is None or known[0] != account.sealed:
+            try:
+                known = (account.sealed, self.people.name_of(account))
+            except AccessError:
+                known = (account.sealed, "")
+            self._names[account.id] = known
+        return known[1]
 
 
 class Callers:
     """Knows callers by what they send, those of every tenant."""
 
     def __init__(
-        self, enrolments: Mapping[str, Enrolment], clock: Clock, *, pace: Callable[[], float] = time.monotonic
+        self, known: Mapping[str, tuple[Enrolment, People]], clock: Clock, *, pace: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rolls = tuple(Roll(tenant, enrolment, pace=pace) for tenant, enrolment in enrolments.items())
+        """`known` has for each tenant who is known to it."""
+        self._rolls = tuple(Roll(tenant, *both, pace=pace) for tenant, both in known.items())
         self._clock = clock
 
     async def identify(self, request: HttpRequest) -> Identity:
@@ -125,9 +157,10 @@ class Callers:
         sent = credential(request)
         digest = roster.digest(sent)
         roll, entry = await self._find(digest)
-        if entry.expires_at is not None and self._clock.now() >= entry.expires_at:
+        now = self._clock.now()
+        if entry.expires_at is not None and now >= entry.expires_at:
             raise UnauthenticatedError("expected a credential that is in force, found one that has ended")
-        roll.note(entry)
+        roll.note(entry, now)
         return entry.identity
 
     async def _find(self, digest: bytes) -> tuple[Roll, _Entry]:

@@ -49,9 +49,9 @@ def run(settings: ServerSettings, on_ready: Callable[[str, dict[str, str]], None
         raise
     try:
         sys.setswitchinterval(SWITCH_SECONDS)
-        enrolments = tenants.enrolments()
-        keys = {name: key for name, one in enrolments.items() if (key := one.add_first())}
-        service = Service(settings, tenants, Callers(enrolments, wiring.clock()), wiring.clock(), base_url)
+        known = tenants.known()
+        keys = {name: key for name, (programs, _) in known.items() if (key := programs.add_first())}
+        service = Service(settings, tenants, Callers(known, wiring.clock()), wiring.clock(), base_url)
         _Server(_config(service), lambda: on_ready(base_url, keys)).run([listening])
     finally:
         tenants.close()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from demur.gateway import Gateway
     from demur.server.settings import ServerSettings
     from demur.steps.enrolling import Enrolment
+    from demur.steps.people import People
     from demur.wiring import Parts
 
 
@@ -63,9 +64,9 @@ class Tenants:
         """One tenant's gate; raises as `parts`."""
         return self.parts(tenant).gate
 
-    def enrolments(self) -> dict[str, Enrolment]:
-        """Who is known to each tenant."""
-        return {name: callers.enrolment(one) for name, one in self._parts.items()}
+    def known(self) -> dict[str, tuple[Enrolment, People]]:
+        """Who is known to each tenant: programs and people."""
+        return {name: (callers.enrolment(one), callers.people(one)) for name, one in self._parts.items()}
 
     def close(self) -> None:
         """Finish what is queued and let go of every store."""

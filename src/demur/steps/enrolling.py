@@ -222,7 +222,7 @@ class Enrolment:
             fresh = roster.key(secret, since=tx.now, expires_at=expires_at)
             program = roster.rotated(roster.found_program(known, name), fresh, overlap_seconds=overlap_seconds)
             self._record(tx, "identity_changed", by, program, change="key", overlap_seconds=overlap_seconds)
-            _put(tx, roster.with_program(known, program))
+            put(tx, roster.with_program(known, program))
 
         self._do(work)
         return secret
@@ -234,7 +234,7 @@ class Enrolment:
             known = read(tx)
             program = roster.found_program(known, name)
             self._record(tx, "identity_removed", by, program)
-            _put(tx, roster.without_program(known, name))
+            put(tx, roster.without_program(known, name))
 
         self._do(work)
 
@@ -262,32 +262,45 @@ class Enrolment:
         program = msgspec.structs.replace(wanted, keys=(fresh,))
         kind = "identity_added" if known.program(program.name) is None else "identity_changed"
         self._record(tx, kind, by, program)
-        _put(tx, roster.with_program(known, program))
+        put(tx, roster.with_program(known, program))
 
     def _record(self, tx: Transaction, kind: str, by: Administrator, program: Program, /, **more: Json) -> None:
         body: dict[str, Json] = {
             "kind": "program",
             "identity": self._vault.blind("caller", f"{roster.KIND}:{program.name}").hex()[:32],
-            "by": self._pseudonym(by),
+            "by": pseudonym(self._vault, by),
             "roles": [role.value for role in program.roles],
             "keys": len(program.keys),
             **more,
         }
-        tx.append(Draft(kind, body, self._seal(by, identity=f"{roster.KIND}:{program.name}")))
-
-    def _pseudonym(self, by: Administrator) -> str:
-        """The same name that other records give them: as caller, or as reviewer and operator."""
-        if by.is_person:
-            return self._vault.blind_for(by.person, "reviewer").hex()[:32]
-        return self._vault.blind("caller", by.name).hex()[:32]
-
-    def _seal(self, by: Administrator, *, about: str = "", **told: str) -> Sealed:
-        fields = {name: text.encode() for name, text in {"reviewer": by.name, **told}.items()}
-        others = {"about": (about, about.encode())} if about else {}
-        return self._vault.seal(by.person, "", fields, others)
+        tx.append(Draft(kind, body, seal(self._vault, by, identity=f"{roster.KIND}:{program.name}")))
 
     def _do(self, work: Callable[[Transaction], T]) -> T:
         return self._store.submit(work).result(self._deadline_seconds)
+
+
+def pseudonym(vault: Vault, by: Administrator) -> str:
+    """The same name that other records give whoever administers: as reviewer and operator, or as caller."""
+    if by.is_person:
+        return vault.blind_for(by.person, "reviewer").hex()[:32]
+    return vault.blind("caller", by.name).hex()[:32]
+
+
+def seal(vault: Vault, by: Administrator, *, about: str = "", **told: str) -> Sealed:
+    """Who did it, and about which person (`type:id`); each of the two can be erased alone."""
+    fields = {name: text.encode() for name, text in {"reviewer": by.name, **told}.items()}
+    others = {"about": (about, about.encode())} if about else {}
+    return vault.seal(by.person, "", fields, others)
+
+
+def put(tx: Transaction, known: Roster) -> None:
+    """Everybody who is known from now on."""
+    tx.put_meta(META, _encode(known))
+
+
+def put_logins(tx: Transaction, logins: tuple[Login, ...]) -> None:
+    """The logins from now on."""
+    tx.put_meta(LOGINS, _encode(logins))
 
 
 def _program(
@@ -301,7 +314,3 @@ def _program(
     """A fresh key, and the program that it is for; raises `IntakeError`."""
     program = Program(name=name, roles=roles, keys=(), actor=actor, subjects=subjects, obligations=obligations)
     return roster.KEY_PREFIX + secrets.token_urlsafe(32), roster.check_program(program)
-
-
-def _put(tx: Transaction, known: Roster) -> None:
-    tx.put_meta(META, _encode(known))

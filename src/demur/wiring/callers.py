@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from demur.core.record import Draft
 from demur.observability.events import Events
 from demur.steps.enrolling import Enrolment
+from demur.steps.people import People
 from demur.wiring import databases
 from demur.wiring.checkpoints import open_checkpoints
 from demur.wiring.gates import open_store
@@ -18,9 +19,10 @@ from demur.wiring.settings import LEDGER, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from demur.ports import Clock, Store, Vault
     from demur.wiring.gates import Parts
 
-__all__ = ["enrolment", "open_enrolment"]
+__all__ = ["enrolment", "open_enrolment", "open_people", "people"]
 
 DEFAULT_LOG = "default"
 
@@ -31,12 +33,31 @@ def enrolment(parts: Parts) -> Enrolment:
     return Enrolment(world.store, world.vault, world.clock)
 
 
+def people(parts: Parts) -> People:
+    """The people of an open gate."""
+    world = parts.world
+    return People(world.store, world.vault, world.clock)
+
+
 @contextmanager
 def open_enrolment(home: Path, log: str = "") -> Iterator[Enrolment]:
-    """The roster of a home that no gate runs on; `log` is the id of the ledger where the home is fresh.
+    """The programs of a home that no gate runs on; raises as `open_people`."""
+    with _opened(home, log) as (store, vault, clock):
+        yield Enrolment(store, vault, clock)
+
+
+@contextmanager
+def open_people(home: Path, log: str = "") -> Iterator[People]:
+    """The people of a home that no gate runs on; `log` is the id of the ledger where the home is fresh.
 
     Raises `OwnedElsewhereError` where a gate runs on it, `RollbackError`, `ConfigurationError` and `StoreError`.
     """
+    with _opened(home, log) as (store, vault, clock):
+        yield People(store, vault, clock)
+
+
+@contextmanager
+def _opened(home: Path, log: str) -> Iterator[tuple[Store, Vault, Clock]]:
     settings = Settings(home, home, _log(Path(home), log), heartbeat_seconds=0)
     store, vault, was_clean, clock = open_store(settings, Events())
     try:
@@ -45,7 +66,7 @@ def open_enrolment(home: Path, log: str = "") -> Iterator[Enrolment]:
             if not was_clean:
                 # Whoever opens a store after a crash says so; the next opening would find it closed in order.
                 store.submit(lambda tx: tx.append(Draft("gap", {"cause": "crash", "is_count_known": False}))).result()
-            yield Enrolment(store, vault, clock)
+            yield store, vault, clock
         finally:
             checkpoints.close()
     finally:
