@@ -218,3 +218,102 @@ def test_why_not_and_how_to_proceed_are_told_apart_and_together() -> None:
 )  # fmt: skip
 def test_words_come_in_the_language_asked_for_or_the_declared_one(locale: str, words: str) -> None:
     assert ask(account__score=1).explain(audience=Audience.END_USER, locale=locale) == words
+
+
+TILL = """
+demur: 1
+namespace: till
+sources: {cases: {kind: python}, ledger: {kind: python}}
+facts:
+  case.open: {type: bool, source: cases, confidential: true}
+  ledger.full: {type: bool, source: ledger}
+  ledger.used: {type: bool, source: ledger}
+actions: {pay: {arguments: {n: {type: int, change: true}}}, lend: {}}
+rules:
+  - {id: all, effect: permit, actions: [pay]}
+  - {id: known, effect: permit, actions: [lend], when: [{name: k, expr: "!case.open", explain: no case}]}
+  - {id: case, effect: forbid, actions: [pay], when: [{name: c, expr: case.open, explain: a case is open}]}
+  - id: full
+    effect: forbid
+    category: state_conflict
+    disposition: wait
+    actions: [pay]
+    when: [{name: f, expr: ledger.full, explain: it is full}]
+    obligations: [{id: tell, type: notify, properties: {to: desk}}]
+    messages: {end_user: {en: The till is full.}}
+  - {id: used, effect: forbid, category: quota_exceeded, disposition: retry_after, actions: [pay], when: [
+      {name: u, expr: ledger.used, explain: it is used}]}
+  - {id: much, effect: forbid, actions: [pay], when: [{name: m, expr: action.n > 3, explain: it is much}]}
+"""
+
+
+def till(action: str = "pay", n: int = 1, text: str = TILL, **learned: State) -> Refusal:
+    body: dict[str, object] = {
+        "subject": {"type": "user", "id": "ann"},
+        "action": {"name": action, "properties": {"n": n} if action == "pay" else {}},
+        "resource": {"type": "till", "id": "t-1"},
+    }
+    known: dict[str, State] = {"case.open": False, "ledger.full": False, "ledger.used": False}
+    return refuse(
+        decided(policies(text), body, known | {path.replace("__", "."): item for path, item in learned.items()})
+    )
+
+
+def test_a_rule_says_what_to_do_next_only_where_it_is_known_to_hold() -> None:
+    """S2.1, S3.4"""
+    holds, unsure = till(ledger__full=True), till(ledger__full=Missing.UNKNOWN)
+    assert (holds.reason.category, holds.reason.disposition) == ("state_conflict", "wait")
+    assert holds.messages == holds.shown_messages == {Audience.END_USER: {"en": "The till is full."}}
+    assert (unsure.reason.category, unsure.reason.disposition) == ("insufficient_context", "supply_context")
+    assert unsure.messages == unsure.shown_messages == {}
+
+
+@pytest.mark.parametrize("case", [True, Missing.UNKNOWN])
+def test_beside_what_is_confidential_the_first_category_of_s3_4_is_told(case: State) -> None:
+    """S3.4: a conflict of states comes before a quota, whatever the order of the rules; each says what to do next."""
+    both = till(case__open=case, ledger__full=True, ledger__used=True)
+    assert (both.shown.category, both.shown.disposition, both.shown.policy_reference) == (
+        "state_conflict",
+        "wait",
+        "till/full",
+    )
+    quota = till(case__open=case, ledger__used=True)
+    assert (quota.shown.category, quota.shown.disposition) == ("quota_exceeded", "retry_after")
+    assert [item.id for item in both.shown_obligations] == ["tell"]
+
+
+def test_beside_what_is_confidential_a_change_is_advised_where_what_is_told_may_be_changed() -> None:
+    refusal = till(case__open=True, n=9)
+    assert (refusal.shown.category, refusal.shown.disposition, refusal.shown.policy_reference) == (
+        "policy_violation",
+        "modify",
+        "till/much",
+    )
+    assert refusal.shown_is_remediable
+
+
+def test_where_only_unknown_rules_are_told_they_say_and_oblige_nothing() -> None:
+    """S2.1: nobody knows whether they hold."""
+    refusal = till(case__open=Missing.UNKNOWN, ledger__full=Missing.UNKNOWN)
+    assert (refusal.shown.category, refusal.shown.disposition, refusal.shown.policy_reference) == (
+        "insufficient_context",
+        "supply_context",
+        "till/full",
+    )
+    assert (refusal.shown_messages, refusal.shown_obligations) == ({}, ())
+
+
+def test_only_a_rule_that_stands_against_it_withholds_the_remedies() -> None:
+    """S2.3: that a permit does not hold reads like any default deny, which offers what it offers."""
+    assert till(case__open=True).is_withheld is True
+    assert till(case__open=True, n=9).is_withheld is True
+    assert till("lend", case__open=True).is_withheld is False
+    assert till(n=9).is_withheld is False
+
+
+@pytest.mark.parametrize(("covered", "is_withheld"), [("till", True), ("card", False)])
+def test_an_ordinary_refusal_withholds_where_it_is_stood_for_on_this_type(covered: str, *, is_withheld: bool) -> None:
+    stood = f"  - {{id: case, effect: forbid, stands_for: much, resources: [{covered}],"
+    text = TILL.replace("  - {id: case, effect: forbid,", stood)
+    assert text != TILL
+    assert till(n=9, text=text).is_withheld is is_withheld
