@@ -31,7 +31,6 @@ from demur.observability.events import Events
 from demur.steps import levers, ruling
 from demur.steps.attesting import Rhythm
 from demur.steps.people import People, Reviewers
-from demur.steps.people import People, Reviewers
 from demur.steps.world import Active, World
 
 if TYPE_CHECKING:
