@@ -43,6 +43,9 @@ def add(
         list[str] | None,
         typer.Option("--obligation", metavar="TYPE", help="An obligation that it carries out; may be repeated."),
     ] = None,
+    owner: Annotated[
+        str, typer.Option("--owner", metavar="PERSON", help="Who answers for it; needed by authors and approvers.")
+    ] = "",
     days: DaysOption = 0,
     log: LogOption = "",
     as_json: JsonOption = False,
@@ -59,6 +62,7 @@ def add(
             subjects=subjects or [],
             actor=actor,
             obligations=obligations or [],
+            owner=owner,
             expires_at=_in_days(days),
         )
     _show_key(name, key, as_json=as_json)

@@ -89,7 +89,7 @@ ALLOWED: Mapping[Act, frozenset[Role]] = {
     Act.LEVER_READ: frozenset({Role.OPERATOR, Role.AUDITOR}),
     Act.LEVER_MOVE: frozenset({Role.OPERATOR}),
     Act.SUBJECT_EXPORT: frozenset({Role.ADMINISTRATOR}),
-    Act.SUBJECT_ERASE: frozenset({Role.ADMINISTRATOR}),
+    Act.SUBJECT_ERASE: frozenset({Role.OPERATOR}),
     Act.IDENTITY_READ: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
     Act.IDENTITY_MANAGE: frozenset({Role.ADMINISTRATOR}),
 }
@@ -100,7 +100,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls, as authenticated.
 
     `actor` is the agent that the credential is bound to. `subjects` are the patterns, such as `user:*`, of those it may
-    speak for beside itself. `obligations` are the types that it is registered as able to carry out.
+    speak for beside itself. `obligations` are the types that it is registered as able to carry out. `owner` is the
+    account of the person who answers for a program, or who it is.
     """
 
     id: str
@@ -110,7 +111,18 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     actor: Entity | None = None
     subjects: tuple[str, ...] = ()
     obligations: frozenset[str] = frozenset()
+    owner: str = ""
     expires_at: Timestamp | None = None
+
+    @property
+    def name(self) -> str:
+        """How records of what operators do name it: a person by name, as their rulings do."""
+        return self.id.partition(":")[2] if self.is_person else self.id
+
+    @property
+    def author(self) -> str:
+        """Whose change it is that this identity makes: a person's own, also where a program of theirs makes it."""
+        return self.owner or self.id
 
 
 def check(identity: Identity, act: Act, *, tenant: str, now: Timestamp) -> None:
@@ -128,7 +140,7 @@ def check(identity: Identity, act: Act, *, tenant: str, now: Timestamp) -> None:
 
 def check_activation(identity: Identity, *, author: str) -> None:
     """Raises `AccessError` where whoever wrote a change of policies would put it in force themselves (S12)."""
-    if not author or identity.id == author:
+    if not author or identity.author == author:
         raise AccessError(
             "expected somebody other than the author to put policies in force, found the author",
             hint="ask another person with the role `approver`",

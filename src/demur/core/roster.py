@@ -37,6 +37,8 @@ MAX_SUBJECTS = 64
 MAX_OVERLAP_SECONDS = 30 * 86_400
 SHOWN = 4
 """Characters of a credential, beside its prefix, by which people tell keys apart: 24 of 256 bits."""
+_OWNED = frozenset({Role.AUTHOR, Role.APPROVER})
+"""Roles that one person may not use on both sides of one change, be it by way of a program of theirs (S12)."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PERSON = re.compile(r"[^\x00-\x20\x7f]{1,128}")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f:]{1,64}:[^\x00-\x1f\x7f]{1,1024}")
@@ -65,6 +67,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     subjects: tuple[str, ...] = ()
     obligations: tuple[str, ...] = ()
+    owner: str = ""
+    """The id of the account of the person who answers for it."""
 
     def identity(self, tenant: str, key: Key) -> Identity:
         """Who calls with this key of it."""
@@ -76,6 +80,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             actor=Entity(type=kind, id=own),
             subjects=self.subjects,
             obligations=frozenset(self.obligations),
+            owner=self.owner,
             expires_at=key.expires_at,
         )
 
@@ -102,6 +107,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             tenant=tenant,
             roles=frozenset(self.roles),
             is_person=True,
+            owner=self.id,
             expires_at=expires_at,
         )
 
@@ -153,6 +159,10 @@ def check_program(program: Program) -> Program:
     for text in program.obligations:
         if not _WORD.fullmatch(text):
             raise IntakeError("/obligations", expected="the type of an obligation", found=f"`{text[:40]}`")
+    if not program.owner and not _OWNED.isdisjoint(program.roles):
+        raise IntakeError(
+            "/owner", expected="the person who answers for a program that is author or approver", found="none"
+        )
     return msgspec.structs.replace(
         program,
         roles=check_roles(program.roles),

@@ -56,8 +56,7 @@ class Administrator:
     @classmethod
     def of(cls, identity: Identity) -> Administrator:
         """Whoever called."""
-        name = identity.id.removeprefix(f"{roster.PERSON}:") if identity.is_person else identity.id
-        return cls(name, identity.is_person)
+        return cls(identity.name, identity.is_person)
 
     @property
     def person(self) -> str:
@@ -194,14 +193,21 @@ class Enrolment:
         subjects: Collection[str] = (),
         actor: str = "",
         obligations: Collection[str] = (),
+        owner: str = "",
         expires_at: Timestamp | None = None,
     ) -> str:
         """Add a program, or give a known one other rights and one fresh key instead of all others; the key, once.
 
+        `owner` is the name of the person who answers for it: what it writes is theirs, and not for them to approve.
         Raises `IntakeError` where something is not well-formed, and `StoreError`.
         """
         secret, wanted = _program(
-            name, roles=tuple(roles), actor=actor, subjects=tuple(subjects), obligations=tuple(obligations)
+            name,
+            roles=tuple(roles),
+            actor=actor,
+            subjects=tuple(subjects),
+            obligations=tuple(obligations),
+            owner=id_of(self._vault, roster.check_person(owner)) if owner else "",
         )
         self._do(lambda tx: self._put_program(tx, by, wanted, secret, expires_at))
         return secret
@@ -286,6 +292,11 @@ def pseudonym(vault: Vault, by: Administrator) -> str:
     return vault.blind("caller", by.name).hex()[:32]
 
 
+def id_of(vault: Vault, name: str) -> str:
+    """The blinded digest by which a person is found again."""
+    return vault.blind("person", name).hex()[:32]
+
+
 def seal(vault: Vault, by: Administrator, *, about: str = "", **told: str) -> Sealed:
     """Who did it, and about which person (`type:id`); each of the two can be erased alone."""
     fields = {name: text.encode() for name, text in {"reviewer": by.name, **told}.items()}
@@ -310,7 +321,10 @@ def _program(
     actor: str = "",
     subjects: tuple[str, ...] = (),
     obligations: tuple[str, ...] = (),
+    owner: str = "",
 ) -> tuple[str, Program]:
     """A fresh key, and the program that it is for; raises `IntakeError`."""
-    program = Program(name=name, roles=roles, keys=(), actor=actor, subjects=subjects, obligations=obligations)
+    program = Program(
+        name=name, roles=roles, keys=(), actor=actor, subjects=subjects, obligations=obligations, owner=owner
+    )
     return roster.KEY_PREFIX + secrets.token_urlsafe(32), roster.check_program(program)

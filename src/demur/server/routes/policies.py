@@ -39,21 +39,23 @@ async def show(call: Call) -> object:
 
 async def propose(call: Call) -> object:
     """Check policies and keep them as a proposal. Nothing changes until somebody else puts it in force."""
-    files, author = call.given(Proposal).files, call.identity.id
+    files, author = call.given(Proposal).files, call.identity.author
     return Version(policy_version=await call.run(lambda: proposals.propose(call.parts, files, author=author)))
 
 
 async def activate(call: Call) -> object:
     """Put a proposal in force. Never by its author."""
-    digest, person = call.given(Version).policy_version, call.identity.id
+    digest, person = call.given(Version).policy_version, call.identity.author
     is_author = await call.run(lambda: proposals.is_author(call.parts, digest, person))
     access.check_activation(call.identity, author=person if is_author else "somebody else")
-    return Version(policy_version=await call.run(lambda: proposals.put_in_force(call.parts, digest, by=person)))
+    return Version(
+        policy_version=await call.run(lambda: proposals.put_in_force(call.parts, digest, by=call.identity.name))
+    )
 
 
 async def roll_back(call: Call) -> object:
     """Put what was in force before the last activation in force again."""
-    return Version(policy_version=await call.run(lambda: proposals.take_back(call.parts, by=call.identity.id)))
+    return Version(policy_version=await call.run(lambda: proposals.take_back(call.parts, by=call.identity.name)))
 
 
 ROUTES = (
