@@ -22,12 +22,11 @@ from starlette.responses import Response
 from demur.core import intake
 from demur.core.access import Act
 from demur.core.grant import Grant
-from demur.core.intake import Caller
 from demur.core.terms import Audience, Outcome
 from demur.errors import AccessError, IntakeError
-from demur.server import problems, search
+from demur.server import problems, profiles, search
 from demur.server.search import Sought
-from demur.server.service import check_subject
+from demur.server.service import caller_of, check_subject
 from demur.steps.inquiring import Purpose
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000
 """Items of one batch."""
-CAPABILITIES: tuple[str, ...] = ()
+CAPABILITIES: tuple[str, ...] = (profiles.CAPABILITY,)
 """URNs of the profiles that this service speaks beside the API itself."""
 ENDPOINTS = {
     "access_evaluation_endpoint": "/access/v1/evaluation",
@@ -74,7 +73,7 @@ async def evaluation(service: Service, request: HttpRequest) -> Response:
     """One request, answered by a grant, a refusal or a deferral."""
     identity, gate = await service.enter(request, Act.EVALUATE)
     if service.is_full:
-        return _single(gate.turn_away(), identity, request)
+        return _single(service, gate.turn_away(), request)
     return await _evaluated(service, identity, gate, request, await _members(request))
 
 
@@ -82,7 +81,7 @@ async def evaluations(service: Service, request: HttpRequest) -> Response:
     """Many requests, answered in order. Without a `context` they are only inquired about: `true` is no grant."""
     identity, gate = await service.enter(request, Act.EVALUATE)
     if service.is_full:
-        return _single(gate.turn_away(), identity, request)
+        return _single(service, gate.turn_away(), request)
     members = await _members(request)
     if not members.get("evaluations"):
         return await _evaluated(service, identity, gate, request, members)
@@ -113,20 +112,22 @@ async def discovery(service: Service, request: HttpRequest) -> Response:
     place = f"{base}/{tenant}" if tenant else base
     known: dict[str, object] = {"policy_decision_point": place}
     known |= {name: base + path for name, path in ENDPOINTS.items()}
+    known |= profiles.metadata(base)
     if CAPABILITIES:
         known["capabilities"] = list(CAPABILITIES)
     return _json(known)
 
 
-def tell(answer: Answer, identity: Identity, request: HttpRequest) -> dict[str, object]:
-    """The answer as AuthZEN's evaluation response, in the caller's language."""
-    del identity
-    return answer.to_dict(audience=Audience.AGENT, locale=locale_of(request))
+def tell(service: Service, answer: Answer, request: HttpRequest) -> dict[str, object]:
+    """The answer as AuthZEN's evaluation response, with what its profiles add, in the caller's language."""
+    locale = locale_of(request)
+    told = answer.to_dict(audience=Audience.AGENT, locale=locale)
+    return profiles.extend(told, answer, base_url=service.base_url, locale=locale)
 
 
 def locale_of(request: HttpRequest) -> str:
     """The first language that the caller asks for; texts fall back to one that there is."""
-    first = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
+    first = guard.header(request.scope, b"accept-language").partition(",")[0].partition(";")[0].strip()
     return first if first and first != "*" else "en"
 
 
@@ -134,11 +135,19 @@ async def _evaluated(
     service: Service, identity: Identity, gate: Gateway, request: HttpRequest, members: Mapping[str, object]
 ) -> Response:
     check_subject(identity, members)
-    return _single(await service.answer(identity, gate, members), identity, request)
+    answer = await service.answer(identity, gate, members)
+    if approval := profiles.approval_of(members):
+        told = tell(service, answer, request)
+        await profiles.mark(told, answer, gate, caller=identity.id, approval=approval)
+        return _told(told, answer)
+    return _single(service, answer, request)
 
 
-def _single(answer: Answer, identity: Identity, request: HttpRequest) -> Response:
-    told = tell(answer, identity, request)
+def _single(service: Service, answer: Answer, request: HttpRequest) -> Response:
+    return _told(tell(service, answer, request), answer)
+
+
+def _told(told: dict[str, object], answer: Answer) -> Response:
     return problems.unavailable(told) if answer.outcome is Outcome.UNAVAILABLE else _json(told)
 
 
@@ -151,7 +160,10 @@ async def _answered(
             answer = await service.answer(identity, gate, item)
         except (IntakeError, AccessError) as error:
             return _faulty(error), False
-        return tell(answer, identity, request), isinstance(answer, Grant)
+        told = tell(service, answer, request)
+        if approval := profiles.approval_of(item):
+            await profiles.mark(told, answer, gate, caller=identity.id, approval=approval)
+        return told, isinstance(answer, Grant)
 
     if semantic is Semantic.EXECUTE_ALL:
         # The store takes them in this order, so that each sees what those before it were granted.
@@ -170,7 +182,7 @@ async def _inquired(
 ) -> list[dict[str, object]]:
     faults = [_fault(identity, item) for item in items]
     sound = [item for item, fault in zip(items, faults, strict=True) if fault is None]
-    caller = Caller(identity.id, identity.actor)
+    caller = caller_of(identity)
     found = iter(await asyncio.to_thread(gate.inquire_each, sound, caller=caller, purpose=Purpose.BATCH))
     told: list[dict[str, object]] = []
     for fault in faults:
@@ -251,7 +263,7 @@ def _semantic(members: Mapping[str, object]) -> Semantic:
 
 async def _members(request: HttpRequest) -> dict[str, object]:
     """The members of the body; raises `IntakeError` where it is no JSON object or not said to be one."""
-    sent = request.headers.get("content-type", "")
+    sent = guard.header(request.scope, b"content-type")
     if sent != "application/json" and sent.partition(";")[0].strip().lower() != "application/json":
         raise IntakeError("", expected="the content type `application/json`", found=f"`{sent[:64]}`")
     return dict(intake.parse(await request.body()))

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import access
-from demur.core.intake import Caller
 from demur.core.terms import Entity
 from demur.errors import AccessError, IntakeError
+from demur.server.service import caller_of
 from demur.steps.inquiring import Purpose
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _judged(
     gate: Gateway, identity: Identity, sought: Sought, asked: Mapping[str, object], examined: Sequence[str]
 ) -> list[str]:
     requests = [{**asked, sought.value: _filled(sought, asked, name)} for name in examined]
-    caller = Caller(identity.id, identity.actor)
+    caller = caller_of(identity)
     found = []
     for name, one in zip(examined, gate.inquire_each(requests, caller=caller, purpose=Purpose.SEARCH), strict=True):
         if isinstance(one, IntakeError):

@@ -88,16 +88,21 @@ class Service:
         """
         if self.is_full:
             return gate.turn_away()
-        future = gate.submit(asked, caller=Caller(identity.id, identity.actor))
+        future = gate.submit(asked, caller=caller_of(identity))
         if self._awaiting is None:
-            self._awaiting = Awaiting(asyncio.get_running_loop())
+            self._awaiting = Awaiting(asyncio.get_running_loop(), self.settings.limits.answer_seconds)
         self._in_flight += 1
         try:
-            return await self._awaiting.result(future, self.settings.limits.answer_seconds)
+            return await self._awaiting.result(future)
         except TimeoutError:
             return gate.too_late()
         finally:
             self._in_flight -= 1
+
+
+def caller_of(identity: Identity) -> Caller:
+    """Whoever calls, as the gate knows them; no allow obliges to more than they registered for (S6.4)."""
+    return Caller(identity.id, identity.actor, identity.obligations)
 
 
 def check_subject(identity: Identity, members: Mapping[str, object]) -> None:
