@@ -24,7 +24,7 @@ from demur.core.access import Act
 from demur.core.grant import Grant
 from demur.core.terms import Audience, Outcome
 from demur.errors import AccessError, IntakeError
-from demur.server import problems, profiles, search
+from demur.server import guard, problems, profiles, search
 from demur.server.search import Sought
 from demur.server.service import caller_of, check_subject
 from demur.steps.inquiring import Purpose
