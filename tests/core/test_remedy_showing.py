@@ -89,3 +89,23 @@ def test_the_reason_is_told_to_operators() -> None:
     found = remedied("core.spare > 5", learned={"core.spare": 1})
     assert found.reason is NoRemedy.NOTHING_TO_CHANGE
     assert found.to_dict(Audience.OPERATOR)["reason"] == "nothing_to_change"
+
+
+def test_what_a_macro_compares_with_brings_no_other_fact_into_a_remedy() -> None:
+    """S1.5, S9.4: a variable of a macro has no value outside of it, and no fact stands in for it."""
+    policy_set = policies(
+        """
+demur: 1
+namespace: shop
+sources: {core: {kind: static, table: {}}}
+facts: {core.limits: {type: list<int>, source: core}}
+actions: {pay: {arguments: {amount: {type: int, change: true}, pin: {type: int, secret: true}}}}
+rules:
+  - {id: p, effect: permit, actions: [pay], when: [{name: a, expr: 'core.limits.exists(x, action.amount <= x * 1)', explain: x}]}
+"""
+    )
+    arguments = {"amount": 5000, "pin": 777}
+    given = facts(policy_set, {"core.limits": [1000, 2000]}, action={"name": "pay", "properties": arguments})
+    found = find(decide(given, policy_set), lambda changes: rejudge(given, policy_set, changes), now=NOW)
+    assert found.repairs
+    assert "77" not in json.dumps([found.to_dict(audience) for audience in Audience])

@@ -52,6 +52,7 @@ _SMALL = (0.01, 1e-06)
 
 def turning(node: Node, slot: int, declared: Type, row: list[State], read: Read) -> Iterator[Value]:
     """The values of the fact in `slot` at which a part of the condition may turn; any may be proposed twice."""
+    read = _of_facts(read)
     for part in _leaves(node, slot):
         match part:
             case FactRef():
@@ -66,6 +67,22 @@ def turning(node: Node, slot: int, declared: Type, row: list[State], read: Read)
                 yield from _items(row[slot], part)
             case _:
                 yield from _constants((part,), declared)
+
+
+def _of_facts(read: Read) -> Read:
+    """Read nothing that hangs on a variable: by itself it has no value, for each item of the macro's list another."""
+    return lambda node: None if _is_open(node, 0) else read(node)
+
+
+def _is_open(node: Node, within: int) -> bool:
+    match node:
+        case Local(depth=depth):
+            return depth >= within
+        case Macro(range=around):
+            inner = (part for part in walk.children(node) if part is not around)
+            return _is_open(around, within) or any(_is_open(part, within + 1) for part in inner)
+        case _:
+            return any(_is_open(part, within) for part in walk.children(node))
 
 
 def fits(value: State, fact: Fact) -> bool:
@@ -146,7 +163,7 @@ def _comparison(left: Node, right: Node, slot: int, declared: Type, row: list[St
     for one, other in ((left, right), (right, left)):
         if slot in needs.slots_read(other):
             continue
-        if isinstance(one, FactRef):
+        if isinstance(one, FactRef) and not _is_open(other, 0):
             yield from _equal(read(other))
             return
         if isinstance(one, Call) and one.op == "size" and isinstance(one.args[0], FactRef):
@@ -244,8 +261,6 @@ def line(node: Node, slot: int, read: Read) -> Line | None:
     match node:
         case FactRef(slot=found) if found == slot:
             return 1, 0
-        case Local():
-            return None
         case _ if slot not in needs.slots_read(node):
             number = _number(read(node))
             return None if number is None else (0, number)
