@@ -51,7 +51,7 @@ class Front:
         if answering is None:
             await self._hand_on(scope, receive, send)
             return
-        limited = guard.bounded(scope, receive, self._limits, max_bytes=self._limits.max_body_bytes)
+        limited = guard.bounded(scope, receive, self._limits.max_body_bytes)
         response = await self._answer(answering, HttpRequest(scope, limited))
         guard.headed(response.raw_headers, guard.request_id(scope))
         await response(scope, receive, send)
@@ -83,7 +83,7 @@ class Front:
 
         try:
             # FastAPI would call whatever goes wrong here a malformed body.
-            body = await guard.read_body(scope, receive, self._limits, max_bytes=self._limits.max_body_bytes)
+            body = await guard.read_body(scope, receive, self._limits.max_body_bytes)
         except DemurError as error:
             await problems.of(error)(scope, receive, send_headed)
             return

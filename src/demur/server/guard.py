@@ -1,16 +1,15 @@
 """Before anything is answered: how much is read, how fast, from how many; and what every response says.
 
-- A body is read up to its cap and within its time; what is announced as larger is not read at all. How deep it nests is
-  the business of intake, before a parser sees it (S1.2).
+- A body is read up to its cap; what is announced as larger is not read at all. How deep it nests is the business of
+  intake, before a parser sees it (S1.2).
 - A caller who asks faster than agreed is told to wait (429). More than can be taken on at a time is answered
   `unavailable` with `Retry-After`, so that those who were let in are answered in time.
-- A connection that sends its headers too slowly is cut off.
+- A connection that sends a request too slowly is cut off, where the connections are (`running`).
 - Every response forbids caching, framing and sniffing, and carries the `X-Request-ID` of its request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections import OrderedDict
@@ -18,14 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demur.errors import OverloadedError
-from demur.server.problems import LateError, TooLargeError, TooManyError
+from demur.server.problems import TooLargeError, TooManyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import Message, Receive, Scope
-
-    from demur.server.settings import Limits
 
     Headers = list[tuple[bytes, bytes]]
 
@@ -73,6 +70,14 @@ class Pace:
         bucket.tokens -= 1
 
 
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of this name, or nothing."""
+    for found, value in scope["headers"]:
+        if found == name:
+            return str(value, "latin-1")
+    return ""
+
+
 def request_id(scope: Scope) -> bytes | None:
     """The `X-Request-ID` that was sent, where it can be sent back."""
     for name, value in scope["headers"]:
@@ -90,39 +95,39 @@ def headed(headers: Headers, named: bytes | None) -> Headers:
     return headers
 
 
-async def read_body(scope: Scope, receive: Receive, limits: Limits, *, max_bytes: int) -> bytes:
-    """The body; raises `TooLargeError`, `LateError`, and `OverloadedError` where the client went away."""
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if announced.isdigit() and int(announced[:20]) > max_bytes:
-        raise _too_large(max_bytes)
-    try:
-        async with asyncio.timeout(limits.read_seconds):
-            return await _read(receive, max_bytes)
-    except TimeoutError as error:
-        raise LateError(f"expected the whole request within {limits.read_seconds:g} s, found less") from error
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """The body; raises `TooLargeError`, and `OverloadedError` where the client went away."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and (len(value) > 18 or int(value) > max_bytes):
+            raise _too_large(max_bytes)
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        return body
+    return await _read(message, receive, max_bytes)
 
 
-async def _read(receive: Receive, max_bytes: int) -> bytes:
+async def _read(message: Message, receive: Receive, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise OverloadedError("the client went away")
-        chunk = message.get("body", b"")
-        size += len(chunk)
+    while message["type"] == "http.request":
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > max_bytes:
             raise _too_large(max_bytes)
         if not message.get("more_body", False):
-            return chunk if not chunks else b"".join([*chunks, chunk])
-        chunks.append(chunk)
+            return b"".join(chunks)
+        message = await receive()
+    raise OverloadedError("the client went away")
 
 
 def _too_large(max_bytes: int) -> TooLargeError:
     return TooLargeError(f"expected at most {max_bytes} bytes, found more")
 
 
-def bounded(scope: Scope, receive: Receive, limits: Limits, *, max_bytes: int) -> Receive:
+def bounded(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
     """A `receive` that gives the whole body at once, once it is asked for; raises as `read_body`."""
     is_given = False
 
@@ -130,7 +135,7 @@ def bounded(scope: Scope, receive: Receive, limits: Limits, *, max_bytes: int) -
         nonlocal is_given
         if is_given:
             return await receive()
-        body = await read_body(scope, receive, limits, max_bytes=max_bytes)
+        body = await read_body(scope, receive, max_bytes)
         is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -115,7 +115,7 @@ def hot(path: str, *, is_open: bool) -> dict[str, Any]:
     body, answer = _BODIES.get(path, ("", ""))
     answered = {"schema": {"$ref": _SCHEMAS + answer} if answer else _OBJECT}
     told: dict[str, Any] = {"parameters": _parameters(path), "responses": {}}
-    codes = (503,) if is_open else (400, 401, 403, 408, 413, 429, 503)
+    codes = (503,) if is_open else (400, 401, 403, 413, 429, 503)
     told["responses"] = {str(code): _problem() for code in codes}
     told["responses"]["200"] = {"description": "Answered", "content": {"application/json": answered}}
     if "{tenant}" in path:
@@ -145,8 +145,8 @@ def _ref(kind: type) -> dict[str, Any]:
 
 
 def _problems(route: Route) -> dict[str, Any]:
-    codes = [400, 401, 403, 404, 408, 409, 410, 413, 422, 429, 503] if route.reads or "{" in route.path else []
-    return {str(code): _problem() for code in codes or [400, 401, 403, 404, 408, 409, 410, 413, 429, 503]}
+    codes = [400, 401, 403, 404, 409, 410, 413, 422, 429, 503] if route.reads or "{" in route.path else []
+    return {str(code): _problem() for code in codes or [400, 401, 403, 404, 409, 410, 413, 429, 503]}
 
 
 def _problem() -> dict[str, Any]:

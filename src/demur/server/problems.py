@@ -35,10 +35,6 @@ class TooLargeError(DemurError):
     """More was sent than is taken."""
 
 
-class LateError(DemurError):
-    """What was announced did not come in time."""
-
-
 class TooManyError(DemurError):
     """A caller asks faster than agreed."""
 
@@ -59,7 +55,6 @@ _STATUS: tuple[tuple[type[DemurError], int, str, str], ...] = (
     (ConflictError, 409, "conflict", "It is not in a state for this"),
     (RulingError, 409, "conflict", "It is not in a state for this"),
     (ForgottenError, 410, "erased", "This was erased"),
-    (LateError, 408, "late", "The request took too long to arrive"),
     (TooLargeError, 413, "too_large", "The request is too large"),
     (PolicyError, 422, "policies", "The policies have problems"),
     (TooManyError, 429, "too_many", "Too many requests of this caller"),
@@ -94,7 +89,7 @@ def problem(status: int, word: str, title: str, detail: str, *, hint: str = "") 
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="demur"'
-    if status in {408, 413}:
+    if status == 413:
         headers["Connection"] = "close"  # what is still on its way is not read
     if status in {429, 503}:
         headers["Retry-After"] = str(RETRY_SECONDS)

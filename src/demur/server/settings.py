@@ -39,13 +39,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_body_bytes: int = 256 * 1024
     max_in_flight: int = 512
     """Requests that wait for an answer at a time, over all callers."""
-    per_caller_per_second: int = 2_000
+    per_caller_per_second: int = 10_000
     """How many requests of one caller are answered in a second, on average."""
-    per_caller_burst: int = 4_000
+    per_caller_burst: int = 20_000
     answer_seconds: float = 10.0
     """After so long an answer is `unavailable`."""
     read_seconds: float = 10.0
-    """How long a client may take to send what it announced."""
+    """How long a request may take to arrive, from its first byte to its last; a slower connection is cut off."""
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
