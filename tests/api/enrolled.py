@@ -13,6 +13,7 @@ from demur import wiring
 from demur.core.access import Role
 from demur.server.identify import Callers
 from demur.server.service import Service
+from demur.server.settings import Limits
 from demur.steps.enrolling import LOCAL, Enrolment
 from demur.steps.people import People
 from tests.api.serving import serving
@@ -47,10 +48,14 @@ class Enrolled:
 
 @contextmanager
 def enrolled(
-    folder: Path, policies: Path = TODO, *, tenants: tuple[str, ...] = ("clinic", "other")
+    folder: Path,
+    policies: Path = TODO,
+    *,
+    tenants: tuple[str, ...] = ("clinic", "other"),
+    limits: Limits | None = None,
 ) -> Iterator[Enrolled]:
     """A service of these tenants, each in a home of its own."""
-    with serving(folder, policies, tenants=tenants) as served:
+    with serving(folder, policies, tenants=tenants, limits=limits) as served:
         served.service.identities = Callers(served.service.tenants.known(), wiring.clock())
         yield Enrolled(served.client, served.service)
 

@@ -78,7 +78,7 @@ class Service:
         """
         identity = await self.identities.identify(request)
         access.check(identity, act, tenant=identity.tenant, now=self.clock.now())
-        self._pace.take(identity.id)
+        self._pace.take(f"{identity.tenant}/{identity.id}")
         return identity, self.tenants.gate(identity.tenant)
 
     async def answer(self, identity: Identity, gate: Gateway, asked: bytes | Mapping[str, object]) -> Answer:
