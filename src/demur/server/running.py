@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from demur import wiring
 from demur.errors import ConfigurationError
 from demur.server.app import build
+from demur.server.callbacks import Teller
 from demur.server.identify import Callers
 from demur.server.service import Service
 from demur.server.tenants import Tenants
@@ -52,7 +54,9 @@ def run(settings: ServerSettings, on_ready: Callable[[str, dict[str, str]], None
         known = tenants.known()
         keys = {name: key for name, (programs, _) in known.items() if (key := programs.add_first())}
         service = Service(settings, tenants, Callers(known, wiring.clock()), wiring.clock(), base_url)
-        _Server(_config(service), lambda: on_ready(base_url, keys)).run([listening])
+        with closing(Teller(tenants, settings.callbacks, wiring.clock(), base_url)) as teller:
+            teller.start()
+            _Server(_config(service), service, lambda: on_ready(base_url, keys)).run([listening])
     finally:
         tenants.close()
 
@@ -60,14 +64,20 @@ def run(settings: ServerSettings, on_ready: Callable[[str, dict[str, str]], None
 class _Server(uvicorn.Server):
     """Says when it answers, and ends with 0 after a signal: that is how it is meant to end."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._service = service
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for feed in self._service.feeds.values():
+            feed.close()  # a stream would otherwise keep the process until its time is over
+        await super().shutdown(sockets)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from demur.core.evidence import Answer
     from demur.gateway import Gateway
     from demur.ports import Clock
+    from demur.server.events import Feed
     from demur.server.settings import ServerSettings
     from demur.server.tenants import Tenants
 
@@ -58,6 +59,8 @@ class Service:
     base_url: str
     """How clients reach it, without a slash at the end."""
     health: Health = field(default_factory=Health)
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    """What happens to the reviews of each tenant, for those who listen."""
     _awaiting: Awaiting | None = None
     _in_flight: int = 0
     _pace: Pace = field(init=False)

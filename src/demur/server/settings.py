@@ -48,6 +48,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long a request may take to arrive, from its first byte to its last; a slower connection is cut off."""
 
 
+class Callbacks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may be called back when a review has ended, and the file of the secret that signs it.
+
+    `hosts` are names, with a port where it is not 443, that stand for public addresses. `internal_hosts` may stand for
+    others too; name only what callers may reach through this service.
+    """
+
+    hosts: tuple[str, ...] = ()
+    internal_hosts: tuple[str, ...] = ()
+    secret_file: str = ""
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole service. `base_url` is how clients reach it, where that is not how it is bound."""
 
@@ -55,6 +67,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     bind: str = DEFAULT_BIND
     base_url: str = ""
     limits: Limits = Limits()
+    callbacks: Callbacks = Callbacks()
 
     @property
     def host(self) -> str:
@@ -81,7 +94,9 @@ def read(path: Path) -> ServerSettings:
         name: msgspec.structs.replace(tenant, policies=str(folder / tenant.policies), home=str(folder / tenant.home))
         for name, tenant in checked.tenants.items()
     }
-    return msgspec.structs.replace(checked, tenants=tenants)
+    secret = checked.callbacks.secret_file
+    callbacks = msgspec.structs.replace(checked.callbacks, secret_file=str(folder / secret) if secret else "")
+    return msgspec.structs.replace(checked, tenants=tenants, callbacks=callbacks)
 
 
 def check(settings: ServerSettings) -> ServerSettings:

@@ -1,7 +1,7 @@
 """Everything but the hot routes, one noun per file: each file ends in its `ROUTES`, and here they are joined."""
 
 from demur.server.route import Route
-from demur.server.routes import decisions, grants, ledger, levers, people, policies, sessions, subjects
+from demur.server.routes import decisions, grants, ledger, levers, people, policies, reviews, sessions, subjects, tasks
 
 ROUTES: tuple[Route, ...] = (
     *decisions.ROUTES,
@@ -12,4 +12,6 @@ ROUTES: tuple[Route, ...] = (
     *levers.ROUTES,
     *people.ROUTES,
     *subjects.ROUTES,
+    *reviews.ROUTES,
+    *tasks.ROUTES,
 )

@@ -1,0 +1,218 @@
+"""Reviews: listed and shown to reviewers, ruled on by a person, followed by whoever asked, told as events.
+
+- A ruling is by the credential of the person who logged in, never of a program (S7.4).
+- Whoever asked for an action sees where its review stands, and nobody else's.
+- Events have the number of their record as id. With `Last-Event-ID` nothing that happened since is left out.
+
+Clauses: S7, S10.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from demur.core.access import Act
+from demur.core.review import Review, ReviewState, Verdict
+from demur.errors import IntakeError
+from demur.server import events
+from demur.server.authzen import locale_of
+from demur.server.problems import NotFoundError
+from demur.server.route import Call, Route
+from demur.steps.ruling import MAX_LISTED
+
+PAGE = 50
+POLL_SECONDS = 5
+_encode = msgspec.json.Encoder().encode
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One review of a list. It names nobody; who asked for what is shown with the review itself."""
+
+    review_id: str
+    status: str
+    risk: str
+    opened_at: str
+    deadline: str
+    needed: tuple[dict[str, Any], ...]
+    rulings: int
+    is_afterwards: bool
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Reviews, the earliest deadline first, and where the next page begins; `next_token` is empty at the end."""
+
+    reviews: tuple[Listed, ...]
+    page: dict[str, Any]
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A review as a reviewer sees it: what was asked for, why it was deferred, what a verdict does."""
+
+    review_id: str
+    audit_id: str
+    status: str
+    action_intent: dict[str, Any]
+    governance_decision: dict[str, Any]
+    why_deferred: str
+    risk_assessment: dict[str, Any]
+    deadline: str
+    needed: tuple[dict[str, Any], ...]
+    rulings: tuple[dict[str, Any], ...]
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict and its reason, which stays in the vault."""
+
+    verdict: Verdict
+    reason: str
+
+
+class Ruled(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the review stands after the verdict."""
+
+    review_id: str
+    status: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a review stands, for whoever asked. Approved, the action is asked for again."""
+
+    review_id: str
+    status: str
+    deadline: str
+    timeout_action: str
+    approved_until: str = ""
+
+
+async def index(call: Call) -> object:
+    """The reviews, the earliest deadline first.
+
+    Without `status` those that are pending. Filters are joined by "and".
+    """
+    query = call.request.query_params
+    states, most = _states(query.get("status", "")), max(1, call.number("limit", PAGE, most=MAX_LISTED))
+    after = _place(query.get("token", ""))
+    found = await call.run(lambda: call.gate.reviews(states=states, limit=MAX_LISTED))
+    left = [one for one in found if _key(one) > after and _fits(one, query.get("risk", ""), query.get("role", ""))]
+    page, has_more = left[:most], len(left) > most
+    token = "{}.{}".format(*_key(page[-1])) if has_more else ""
+    return Page(reviews=tuple(_listed(call, one) for one in page), page={"next_token": token, "count": len(page)})
+
+
+async def show(call: Call) -> object:
+    """One review with the action that waits for it."""
+    named = call.path("review")
+    found = await call.run(lambda: call.gate.review(named))
+    if found is None:
+        raise _none()
+    return found.to_dict(locale=locale_of(call.request))
+
+
+async def rule(call: Call) -> object:
+    """Approve or reject, as the person who logged in.
+
+    Refused (409) where that person asked for the action, is acted for, lacks the role, has ruled already, or is late.
+    """
+    said, named, credential = call.given(Ruling), call.path("review"), call.credential
+    after = await call.run(
+        lambda: call.gate.rule(named, verdict=said.verdict.value, reason=said.reason, credential=credential)
+    )
+    return Ruled(review_id=after.id, status=after.state.value)
+
+
+async def status(call: Call) -> object:
+    """Where the review of an action stands that this caller asked for."""
+    task = await call.run(lambda: call.gate.task(call.path("review"), caller=call.identity.id))
+    if task is None:
+        raise _none()
+    told = Status(
+        review_id=task.id,
+        status=task.state.value,
+        deadline=str(task.expires_at),
+        timeout_action="deny",
+        approved_until=str(task.approved_until or ""),
+    )
+    waiting = {} if task.is_ended else {"Retry-After": str(POLL_SECONDS)}
+    return Response(_encode(told), 200, waiting, "application/json")
+
+
+async def stream(call: Call) -> object:
+    """What happens to reviews, as server-sent events.
+
+    With `Last-Event-ID` from where that one left off. A client that reads too slowly is told `dropped` and resumes so.
+    """
+    return await events.respond(call)
+
+
+def _states(text: str) -> tuple[ReviewState, ...]:
+    if not text:
+        return (ReviewState.PENDING,)
+    if text == "all":
+        return tuple(ReviewState)
+    try:
+        return tuple(dict.fromkeys(ReviewState(name) for name in text.split(",")))
+    except ValueError as error:
+        known = ", ".join(f"`{state}`" for state in ReviewState)
+        raise IntakeError("?status", expected=f"`all`, or some of {known}", found=f"`{text[:60]}`") from error
+
+
+def _place(text: str) -> tuple[int, str]:
+    nanos, _, review_id = text.partition(".")
+    if not text:
+        return (0, "")
+    if not (nanos.isascii() and nanos.isdecimal() and len(nanos) < 20 and len(review_id) <= 64):
+        raise IntakeError("?token", expected="a token that this list gave", found=f"`{text[:40]}`")
+    return (int(nanos), review_id)
+
+
+def _key(review: Review) -> tuple[int, str]:
+    return (review.deadline.nanos, review.id)
+
+
+def _fits(review: Review, risk: str, role: str) -> bool:
+    return (not risk or review.risk == risk) and (not role or any(panel.role == role for panel in review.panels))
+
+
+def _listed(call: Call, review: Review) -> Listed:
+    return Listed(
+        review_id=review.id,
+        status=review.state_at(call.service.clock.now()).value,
+        risk=review.risk,
+        opened_at=str(review.opened_at),
+        deadline=str(review.deadline),
+        needed=tuple({"role": one.role, "quorum": one.quorum, "policy": one.rule} for one in review.panels),
+        rulings=len(review.rulings),
+        is_afterwards=bool(review.opened_by),
+    )
+
+
+def _none() -> NotFoundError:
+    # The same words whether there is none or it is not theirs.
+    return NotFoundError("expected the id of a review that this caller may see, found another")
+
+
+_FILTERS = {
+    "status": "States, with commas between them, or `all`; pending ones where left out.",
+    "risk": "Only reviews of this risk.",
+    "role": "Only reviews that wait for people with this role.",
+    "limit": f"How many, at most {MAX_LISTED}.",
+    "token": "The `next_token` of the page before.",
+}
+ROUTES = (
+    Route("GET", "/reviews", Act.REVIEW_READ, index, answers=Page, query=_FILTERS),
+    Route("GET", "/reviews/events", Act.REVIEW_READ, stream, media_type=events.MEDIA_TYPE),
+    Route("GET", "/reviews/{review}", Act.REVIEW_READ, show, answers=Shown),
+    Route("GET", "/reviews/{review}/status", Act.TASK, status, answers=Status),
+    Route(
+        "POST",
+        "/reviews/{review}/rule",
+        Act.REVIEW_RULE,
+        rule,
+        reads=Ruling,
+        answers=Ruled,
+        example={"verdict": "approve", "reason": "the invoice was checked by phone"},
+    ),
+)
