@@ -329,11 +329,13 @@ def test_the_guard_finds_what_witnesses_and_drops_know(log: Log, server: Witness
     assert check_anchors(log.store, [asking, drop], is_required=True) == ()
     back = Log()
     back.grow(2)
-    for anchor in (Witness(server.url, [server.key], now=lambda: NOW), drop):
+    other = Witness(server.url, [server.key], now=lambda: NOW)
+    for anchor in (other, drop):
         with pytest.raises(RollbackError):
             check_anchors(back.store, [anchor], is_required=False)
     back.close()
     asking.close()
+    other.close()
 
 
 def test_silent_anchors_are_reported_or_keep_the_gate_shut(log: Log, tmp_path: Path) -> None:

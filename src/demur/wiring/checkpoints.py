@@ -9,6 +9,7 @@ A gate in memory signs with a key in memory. Nothing here uses the network unles
 from __future__ import annotations
 
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from demur.steps.world import Unsigned
 from demur.wiring.settings import PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from demur.adapters.anchoring import Anchor
     from demur.adapters.signing import SigningKeys
@@ -50,8 +51,23 @@ def open_checkpoints(settings: Settings, store: Store, observer: Events, *, must
     Raises `RollbackError` where it does not, `ConfigurationError` where the origin, a key or an anchor is wrong,
     `AnchorError` where one is required and none can be asked, and `StoreError`.
     """
-    folder, anchors = published_folder(settings.home), open_anchors(settings)
+    folder = published_folder(settings.home)
     rollback.check(store, folder)
+    with ExitStack() as opened:
+        anchors = open_anchors(settings)
+        for anchor in anchors:
+            opened.callback(anchor.close)
+        publisher = _publisher(settings, store, observer, anchors, must_sign=must_sign)
+        if publisher is None:
+            return Unsigned()
+        opened.pop_all()
+    return publisher
+
+
+def _publisher(
+    settings: Settings, store: Store, observer: Events, anchors: Sequence[Anchor], *, must_sign: bool
+) -> Publisher | None:
+    """The publisher, which closes the anchors when it is closed; None where it cannot sign and need not."""
     silent = anchoring.check_anchors(store, anchors, is_required=settings.anchors.is_required)
     keys = signing_keys(settings)
     try:
@@ -59,7 +75,7 @@ def open_checkpoints(settings: Settings, store: Store, observer: Events, *, must
     except ConfigurationError:
         if must_sign:
             raise
-        return Unsigned()
+        return None
     check_origin(settings, store)
 
     def tell(kind: str, data: Mapping[str, Json]) -> None:
@@ -69,6 +85,7 @@ def open_checkpoints(settings: Settings, store: Store, observer: Events, *, must
 
     for error in silent:
         tell("governance.ledger.anchor_failed", {"error": error})
+    folder = published_folder(settings.home)
     publisher = Publisher(store, keys, folder=folder, tell=tell, interval_seconds=settings.checkpoint_seconds)
     if anchors:
         anchoring.Anchoring(store, publisher, anchors, tell=tell, interval_seconds=settings.anchors.every_seconds)
