@@ -73,6 +73,7 @@ def test_what_one_replica_puts_in_force_all_decide_by(fleet: Fleet) -> None:
     digest = reload_policies(one, fleet.policies("second", SHUT), by="ana")
     until_decides_by(other, digest)
     refused = other.gate.decide(ASKED)
+    assert isinstance(refused, demur.Refusal)
     assert (refused.outcome, refused.policy_version) == (Outcome.DENY, digest)
     assert not isinstance(other.gate.redeem(granted.token, {}), demur.Redemption)
     assert kinds(one).count("policy_activated") == 2

@@ -31,6 +31,7 @@ from demur.wiring.policies import (
 )
 from demur.wiring.reading import Reader, open_reader
 from demur.wiring.settings import Anchors, Settings
+from demur.wiring.sinks import Sink
 
 __all__ = [
     "Anchors",
@@ -38,6 +39,7 @@ __all__ = [
     "Parts",
     "Reader",
     "Settings",
+    "Sink",
     "accept_rollback",
     "build_policies",
     "check_policies",

@@ -42,6 +42,7 @@ from demur.wiring.checkpoints import accept, open_checkpoints
 from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
+from demur.wiring.sinks import open_couriers
 from demur.wiring.space import open_watermark
 
 _logger = logging.getLogger("demur")
@@ -145,6 +146,7 @@ def _open(settings: Settings, active: Active, compiled: bytes, *, is_desk: bool 
             verify=ed25519.verify,
             received=settings.received,
         )
+        couriers = open_couriers(store, settings.sinks)
         gate.begin(was_clean=was_clean, rhythm=_rhythm(settings))
         if kept is None:
             gate.activate(active, compiled)
@@ -157,6 +159,9 @@ def _open(settings: Settings, active: Active, compiled: bytes, *, is_desk: bool 
         raise
     _attend(notifier, world, active)
     gate.keep_pulse(_pulse(gate, settings))
+    for courier in couriers:
+        courier.start()
+        gate.keep_pulse(courier)
     parts = Parts(gate, settings, world, book, notifier)
     if _is_shared(settings) and not is_desk:
         _follow(parts)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from demur.adapters.callables import Registered
     from demur.ports import Clock, Signer
+    from demur.wiring.sinks import Sink
 
 BUILD = "demur-0.1.0"
 LEDGER = "ledger.db"
@@ -69,5 +70,7 @@ class Settings:
     canary_seconds: int = 3_600
     received: Sequence[str] = ()
     """Patterns of actions whose requests are recorded before they are judged."""
+    sinks: Mapping[str, Sink] = field(default_factory=dict)
+    """Who learns of events outside, by a name; at least once, in order, from the ledger."""
     min_free_bytes: int = MIN_FREE_BYTES
     """Below so much free space under `home` nothing is decided, redeemed or recorded; 0 turns it off."""
