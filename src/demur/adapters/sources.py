@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from demur.adapters.workers import Workers
 from demur.core import resolution
@@ -47,9 +47,16 @@ MAX_REMEMBERED = 10_000
 
 _DEFAULT_KEY = ("subject.type", "subject.id", "resource.type", "resource.id")
 _PARTS = frozenset({"subject", "actor", "action", "resource", "context"})
-_KEYED_BY_THEMSELVES = frozenset({"static", "content"})
+_KEYED_BY_THEMSELVES = frozenset({"static", "content", "claims"})
 _Key: TypeAlias = tuple[object, ...]
 _Flight: TypeAlias = tuple[_Key, tuple[str, ...]]
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A source that holds connections."""
+
+    def close(self) -> None: ...
 
 
 class DeclaredSources:
@@ -184,6 +191,8 @@ class _Asked:
 
     def close(self) -> None:
         self._workers.close()
+        if isinstance(self._source, Closing):
+            self._source.close()
 
     def _ask_here(self, question: _Question, request: Request) -> None:
         try:

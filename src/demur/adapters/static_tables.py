@@ -49,7 +49,7 @@ class StaticSource:
             return dict.fromkeys(paths, Missing.ABSENT)
         if not isinstance(row, Mapping):
             raise ConfigurationError(f"source `{self._name}`: expected a table as row, found a list or a single value")
-        return {path: _column(row, path) for path in paths}
+        return {path: column(row, path) for path in paths}
 
     def keys(self, path: str) -> tuple[str, ...]:
         """The keys of the rows where the table is looked up by this part of a request, and none otherwise."""
@@ -142,7 +142,7 @@ def _inside(name: str, file: str) -> PurePosixPath:
     return path
 
 
-def _column(row: Mapping[str, object], path: str) -> State:
+def column(row: Mapping[str, object], path: str) -> State:
     """A value of the row; the caller conforms it to the fact's type."""
     for name in (path, path.partition(".")[2]):
         if name in row:

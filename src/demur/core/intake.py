@@ -50,6 +50,8 @@ class Caller(msgspec.Struct, frozen=True):
     actor: Entity | None = None
     understands: frozenset[str] | None = None
     """The obligation types that the credential is registered to carry out; `None` where the executor says so (S6.4)."""
+    claims: dict[str, object] | None = None
+    """The claims of the token that the caller came with, verified; `None` where it came without one."""
 
 
 class _UnsoundError(Exception):
@@ -101,6 +103,7 @@ def read(raw: bytes | str | Mapping[str, object], schema: Schema, *, caller: Cal
         caller=caller.id,
         model=_model(body),
         digest="",
+        claims=caller.claims,
     )
     return msgspec.structs.replace(request, digest=digest(request, schema))
 

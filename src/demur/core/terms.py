@@ -247,3 +247,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     model: Model | None
     digest: str
+    claims: dict[str, object] | None = None
+    """What a verified token says of the caller; `None` without one. No part of the action, and kept only as facts."""

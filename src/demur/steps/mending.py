@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Count = Callable[[str, Request], int | Missing]
     """What a counter says for a changed request."""
 
-_AT_ONCE = frozenset({"static"})
+_AT_ONCE = frozenset({"static", "claims"})
 
 
 def mend(active: Active, decision: Decision, count: Count | None = None) -> Remedies | None:

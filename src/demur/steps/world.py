@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from demur.core.terms import Request
     from demur.ports import Checkpoints, Clock, Observer, Sources, Store, Vault, Zones
 
-_PROMPT = frozenset({"static", "content"})
+_PROMPT = frozenset({"static", "content", "claims"})
 """The kinds of sources that answer from memory."""
 
 

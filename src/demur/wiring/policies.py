@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from demur.adapters import policies as loading
 from demur.adapters.callables import CallableOpener
+from demur.adapters.claims_source import open_claims
 from demur.adapters.clock import SystemClock
 from demur.adapters.documents import read_file, read_folder
 from demur.adapters.documents import read_tests as _read_tests
@@ -86,8 +87,18 @@ def open_declared_sources(
     openers: dict[str, Opener] = {
         "static": StaticOpener(Path(folder)),
         "python": CallableOpener(sources or {}, must_exist=must_exist),
+        "claims": open_claims,
     }
-    if any(source.kind == "content" for source in documents.schema.sources.values()):
+    kinds = {source.kind for source in documents.schema.sources.values()}
+    if "sql" in kinds:
+        from demur.adapters.sql_source import SqlOpener  # noqa: PLC0415  (its libraries load only where asked for)
+
+        openers["sql"] = SqlOpener(must_exist=must_exist)
+    if "http" in kinds:
+        from demur.adapters.http_source import HttpOpener  # noqa: PLC0415  (as above)
+
+        openers["http"] = HttpOpener(must_exist=must_exist)
+    if "content" in kinds:
         from demur.content.source import ContentOpener  # noqa: PLC0415  (its libraries load only where asked for)
 
         openers["content"] = ContentOpener()

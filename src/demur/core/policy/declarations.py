@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from demur.core.policy import outside
 from demur.core.policy.facts import read_argument, read_fact
 from demur.core.policy.heading import NAME, PATTERN, check_pattern
 from demur.core.policy.located import Entry, Items, Scalar, Table, describe, plain, shorten
@@ -38,6 +39,9 @@ class SourceKind(StrEnum):
     STATIC = "static"
     PYTHON = "python"
     CONTENT = "content"
+    SQL = "sql"
+    HTTP = "http"
+    CLAIMS = "claims"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,11 @@ class Declarations:
         elif isinstance(key, list) and isinstance(node, Items):
             for item in node.items:
                 self._check_key_path(placed, str(plain(item)), item)
+        elif isinstance(key, list):
+            sent = _value_of(placed.at, "parameters")
+            for entry in sent.entries if isinstance(sent, Table) else ():
+                if isinstance(entry.value, Scalar) and isinstance(entry.value.value, str):
+                    self._check_key_path(placed, entry.value.value, entry.value)
 
     def _check_key_path(self, placed: Placed[Source], key: str, node: Located) -> None:
         kinds = self.kinds(key)
@@ -213,7 +222,18 @@ class Declarations:
             self.report.note(placed.file, node, message, self.report.guess(target, self.paths()))
 
 
-_ONLY_FOR = {"file": (SourceKind.STATIC,), "key": (SourceKind.STATIC, SourceKind.PYTHON), "table": (SourceKind.STATIC,)}
+_ONLY_FOR = {
+    "absent_on_404": (SourceKind.HTTP,),
+    "connection": (SourceKind.SQL,),
+    "file": (SourceKind.STATIC,),
+    "key": (SourceKind.STATIC, SourceKind.PYTHON),
+    "parameters": (SourceKind.SQL, SourceKind.HTTP),
+    "path": (SourceKind.HTTP,),
+    "pointers": (SourceKind.HTTP, SourceKind.CLAIMS),
+    "query": (SourceKind.SQL,),
+    "service": (SourceKind.HTTP,),
+    "table": (SourceKind.STATIC,),
+}
 _KEYABLE = {Kind.STRING, Kind.INT, Kind.BOOL}
 
 
@@ -234,28 +254,39 @@ def _source(report: Report, file: str, entry: Entry) -> Source | None:
         file,
         entry.value,
         "a source",
-        known=("description", "file", "key", "kind", "table", "timeout", "ttl"),
+        known=("description", "kind", "timeout", "ttl", *_ONLY_FOR),
         needs=("kind",),
     )
     kind = keys.choice("kind", SourceKind)
     if kind is None:
         return None
-    settings: dict[str, Value] = {}
     for key, kinds in _ONLY_FOR.items():
         if keys.has(key) and kind not in kinds:
             names = " and ".join(f"`{name}`" for name in kinds)
             keys.note(key, f"expected `{key}` only for a source of kind {names}, found kind `{kind.value}`")
-    if kind is SourceKind.STATIC:
-        settings = _static(report, keys)
-    elif kind is SourceKind.PYTHON and keys.has("key"):
-        settings = _memory_key(keys)
     return Source(
         name=entry.key,
         kind=kind.value,
-        settings=settings,
+        settings=_settings(kind, report, keys),
         timeout_ms=keys.milliseconds("timeout", 1_000, most=MAX_TIMEOUT_MS),
         ttl_ms=keys.milliseconds("ttl", 0, most=MAX_TTL_MS),
     )
+
+
+def _settings(kind: SourceKind, report: Report, keys: Keys) -> dict[str, Value]:
+    match kind:
+        case SourceKind.STATIC:
+            return _static(report, keys)
+        case SourceKind.PYTHON:
+            return _memory_key(keys) if keys.has("key") else {}
+        case SourceKind.SQL:
+            return outside.read_sql(keys)
+        case SourceKind.HTTP:
+            return outside.read_http(keys)
+        case SourceKind.CLAIMS:
+            return outside.read_pointers(keys)
+        case SourceKind.CONTENT:
+            return {}
 
 
 def _memory_key(keys: Keys) -> dict[str, Value]:
