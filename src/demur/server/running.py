@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        is_over = await super().on_tick(counter)
+        if not is_over:
+            return False
+        now = time.monotonic()
+        if self._service.draining_since is None:
+            self._service.draining_since = now
+        drained = now - self._service.draining_since
+        return self.force_exit or drained >= self._service.settings.drain_seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for feed in self._service.feeds.values():

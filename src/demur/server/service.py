@@ -61,6 +61,8 @@ class Service:
     health: Health = field(default_factory=Health)
     feeds: dict[str, Feed] = field(default_factory=dict)
     """What happens to the reviews of each tenant, for those who listen."""
+    draining_since: float | None = None
+    """When the service was told to end, by the steady clock; it answers still, and is not ready any more."""
     _awaiting: Awaiting | None = None
     _in_flight: int = 0
     _pace: Pace = field(init=False)

@@ -15,6 +15,7 @@ import msgspec
 
 from demur.core.record import check_log
 from demur.errors import ConfigurationError, LedgerError
+from demur.wiring import Sink
 
 DEFAULT_BIND = "127.0.0.1:8180"
 
@@ -31,6 +32,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store: str = ""
     keys: str = ""
     log: str = ""
+    sinks: dict[str, Sink] = {}
+    """Who learns of this tenant's events, by a name: `url`, `secret` (a variable's name), `types`, `prefix`."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +70,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     bind: str = DEFAULT_BIND
     base_url: str = ""
     limits: Limits = Limits()
+    drain_seconds: float = 0.0
+    """For how long the service goes on answering after SIGTERM, not ready, until nobody sends it more."""
     callbacks: Callbacks = Callbacks()
 
     @property

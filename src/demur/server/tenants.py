@@ -41,6 +41,9 @@ class Tenants:
                         Path(tenant.home),
                         tenant.log or name,
                         deadline_seconds=settings.limits.answer_seconds,
+                        store=tenant.store,
+                        keys=tenant.keys,
+                        sinks=tenant.sinks,
                     )
                 )
                 opened.callback(one.gate.close)

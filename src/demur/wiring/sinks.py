@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from demur.adapters.clock import SystemClock
 from demur.adapters.nats_sink import NatsSink
@@ -14,7 +15,7 @@ from demur.core.record import check_log
 from demur.errors import ConfigurationError, LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from demur.adapters.outbox import Sink as Opened
     from demur.ports import Store
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Sink:
+class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody outside who learns of events: a webhook (`https://...`), or NATS JetStream (`nats://...`, `tls://...`)."""
 
     url: str
     secret: str = ""
     """The environment variable that holds the webhook's secrets (`whsec_...`) or the token for NATS."""
-    types: Sequence[str] = ("*",)
+    types: tuple[str, ...] = ("*",)
     """Event types, or beginnings of them that end in `*`."""
     prefix: str = "demur"
     """The beginning of the subjects that NATS gets."""

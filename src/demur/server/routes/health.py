@@ -35,8 +35,13 @@ async def live(service: Service, request: HttpRequest) -> Response:
 
 
 async def ready(service: Service, request: HttpRequest) -> Response:
-    """Every tenant's gate is open, and the service has not begun to end."""
+    """Every tenant's gate is open and decides by the policies in force, and the service has not begun to end."""
     del request
+    names = service.tenants.names
+    if service.draining_since is not None:
+        return problems.problem(503, "draining", "The service is ending", "")
+    if any(service.tenants.gate(name).impediment for name in names):
+        return problems.problem(503, "refusing", "Every request is refused", "the policies in force are not known")
     return _told({"status": "ready", "tenants": len(service.tenants.names)})
 
 
