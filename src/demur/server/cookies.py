@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME, PLAIN_NAME = "__Host-demur", "demur"
 TOKEN_HEADER = "X-Demur-Token"  # noqa: S105  (the name of a header)
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -42,27 +43,40 @@ def token(credential: str | bytes) -> str:
     return hmac.new(raw, b"demur-token", hashlib.sha256).hexdigest()
 
 
+def kept(request: HttpRequest) -> bytes:
+    """The credential in the cookie, b"" for none. The name without `__Host-` counts on loopback alone."""
+    found = request.cookies.get(NAME, "")
+    if not found and request.url.hostname in _LOOPBACK:
+        found = request.cookies.get(PLAIN_NAME, "")
+    return found.encode("utf-8", "replace")
+
+
 def credential(request: HttpRequest) -> bytes:
     """The credential of a browser; raises `UnauthenticatedError` where there is none.
 
     Raises `AccessError` where the request may change something and is not known to come from our own pages.
     """
-    found = request.cookies.get(NAME if request.url.scheme == "https" else PLAIN_NAME, "")
-    if not found:
+    raw = kept(request)
+    if not raw:
         raise UnauthenticatedError("expected a credential, found none", hint="`demur caller add` issues an API key")
-    raw = found.encode("utf-8", "replace")
     if request.method not in SAFE:
         check_origin(request)
-        sent = request.headers.get(TOKEN_HEADER, "").encode("utf-8", "replace")
-        if not hmac.compare_digest(sent, token(raw).encode()):
-            raise AccessError(f"expected the header `{TOKEN_HEADER}` of our own pages, found none or another")
+        check_token(request, raw)
     return raw
+
+
+def check_token(request: HttpRequest, raw: bytes, sent: str = "") -> None:
+    """Raises `AccessError` where neither the header nor what a form `sent` is the token of this credential."""
+    found = (sent or request.headers.get(TOKEN_HEADER, "")).encode("utf-8", "replace")
+    if not hmac.compare_digest(found, token(raw).encode()):
+        raise AccessError(f"expected the header `{TOKEN_HEADER}` of our own pages, found none or another")
 
 
 def check_origin(request: HttpRequest) -> None:
     """Raises `AccessError` where a browser says that another site sent it (`Origin`, `Sec-Fetch-Site`)."""
     origin = request.headers.get("origin")
-    if origin is not None and origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
+    # The scheme is not compared: behind a proxy that ends TLS it is another one here.
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
         raise AccessError("expected a request from our own pages, found one from another site")
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise AccessError("expected a request from our own pages, found one from another site")

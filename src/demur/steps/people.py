@@ -103,6 +103,12 @@ class People:
 
         self._do(work)
 
+    def awaits(self, link: str) -> bool:
+        """Whether somebody holds this link and it has not ended; raises `StoreError`."""
+        wanted, now = roster.digest(link), self._clock.now()
+        people = self._store.read(enrolling.read).people
+        return any(item.link and item.link.digest == wanted and item.link.is_in_force(now) for item in people)
+
     def choose_password(self, link: str, password: str) -> str:
         """Give whoever holds this link this password (its argon2id hash); their name. The link is worth nothing then.
 
@@ -143,7 +149,8 @@ class People:
 
     def log_out(self, digest: bytes) -> None:
         """End the login with this digest, if there is one; raises `StoreError`."""
-        self._do(lambda tx: enrolling.put_logins(tx, login.without(enrolling.read_logins(tx), digest=digest)))
+        if any(item.digest == digest for item in self._store.read(enrolling.read_logins)):
+            self._do(lambda tx: enrolling.put_logins(tx, login.without(enrolling.read_logins(tx), digest=digest)))
 
     def touch(self, seen: Mapping[bytes, Timestamp]) -> None:
         """These logins were used at these times; those that have ended stay ended. Raises `StoreError`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from demur.ports import Clock, Store, Vault
     from demur.wiring.gates import Parts
 
-__all__ = ["enrolment", "open_enrolment", "open_people", "people"]
+__all__ = ["enrolment", "hash_password", "is_password", "open_enrolment", "open_people", "people"]
 
 DEFAULT_LOG = "default"
 
@@ -31,6 +31,20 @@ def enrolment(parts: Parts) -> Enrolment:
     """The roster of an open gate."""
     world = parts.world
     return Enrolment(world.store, world.vault, world.clock)
+
+
+def hash_password(password: str) -> str:
+    """What is kept of a password; needs the extra `server`."""
+    from demur.adapters import passwords  # noqa: PLC0415  (an extra that `demur caller` does without)
+
+    return passwords.hash_password(password)
+
+
+def is_password(kept: str, password: str) -> bool:
+    """Whether this is the password of which `kept` is left; needs the extra `server`."""
+    from demur.adapters import passwords  # noqa: PLC0415  (as above)
+
+    return passwords.is_password(kept, password)
 
 
 def people(parts: Parts) -> People:
