@@ -127,14 +127,20 @@ def _typed(state: State, fact: Fact) -> State:
     if isinstance(state, Missing):
         if state is Missing.ABSENT and fact.optional:
             return state
-        raise IntakeError(f"/{fact.path.replace('.', '/')}", expected=f"a value of type {fact.type}", found="nothing")
+        raise IntakeError(_pointer(fact.path), expected=f"a value of type {fact.type}", found="nothing")
     try:
         typed = conform(state, fact.type)
     except ConformError as error:
-        raise IntakeError(f"/{fact.path.replace('.', '/')}", expected=error.expected, found=error.found) from error
+        raise IntakeError(_pointer(fact.path), expected=error.expected, found=error.found) from error
     if fact.one_of and typed not in fact.one_of:
-        raise IntakeError(f"/{fact.path.replace('.', '/')}", expected="one of the values declared", found="another")
+        raise IntakeError(_pointer(fact.path), expected="one of the values declared", found="another")
     return typed
+
+
+def _pointer(path: str) -> str:
+    """Where in a request this argument or claim stands, as intake says it."""
+    root, *names = path.split(".")
+    return "/" + "/".join((root, *names) if root == "context" else (root, "properties", *names))
 
 
 def _claiming(request: Request, claims: Mapping[str, State]) -> Request:
