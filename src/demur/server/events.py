@@ -25,7 +25,6 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from demur.errors import DemurError, IntakeError, OverloadedError
-from demur.server import problems
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -204,7 +203,7 @@ async def respond(call: Call) -> Response:
     """The stream of the caller's tenant; raises `IntakeError` for a `Last-Event-ID` that is none."""
     if MEDIA_TYPE not in call.request.headers.get("accept", ""):
         # Whoever does not know that this never ends would wait for its end.
-        return problems.problem(406, "not_acceptable", "This is a stream", f"expected `Accept: {MEDIA_TYPE}`")
+        raise IntakeError("", expected=f"`Accept: {MEDIA_TYPE}`, since this is a stream", found="something else")
     store = call.parts.world.store
     feed = call.service.feeds.setdefault(call.identity.tenant, Feed(store))
     seconds = MAX_SECONDS
