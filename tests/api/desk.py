@@ -71,8 +71,9 @@ class Desk:
         assert told["context"]["outcome"] == "defer", told
         return told["context"]
 
-    def submit(self, body: dict[str, Any], who: dict[str, str] | None = None, **headers: str) -> Any:
-        return self.client.post(REQUESTS, json=body, headers={**(who or self.agent), **headers})
+    def submit(self, body: dict[str, Any], who: dict[str, str] | None = None, *, key: str = "") -> Any:
+        named = {"Idempotency-Key": key} if key else {}
+        return self.client.post(REQUESTS, json=body, headers={**(who or self.agent), **named})
 
     def rule(self, review_id: str, verdict: str = "approve", who: dict[str, str] | None = None) -> Any:
         body = {"verdict": verdict, "reason": "looked at it"}

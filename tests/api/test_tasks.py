@@ -88,7 +88,7 @@ def test_the_same_key_and_body_give_the_same_task_and_one_record(at: Desk, body:
     store = at.served.service.tenants.parts("clinic").world.store
     before = store.read(lambda tx: tx.head.size)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: at.submit(asked, **{"Idempotency-Key": f"k-{body['action']}"}), range(8)))
+        found = list(pool.map(lambda _: at.submit(asked, key=f"k-{body['action']}"), range(8)))
     assert len({one.json()["task"]["id"] for one in found}) == 1
     leaves = [record.leaf for record in store.records(before) if b'"access_requested"' in record.leaf]
     assert len(leaves) == 1
@@ -96,18 +96,18 @@ def test_the_same_key_and_body_give_the_same_task_and_one_record(at: Desk, body:
 
 def test_a_key_is_not_used_again_for_something_else(at: Desk, body: dict[str, Any]) -> None:
     asked = requested(body, at.defer(body))
-    key = {"Idempotency-Key": f"other-{body['action']}"}
-    assert at.submit(asked, **key).status_code == 202
-    wrong(at.submit({**asked, "client": {"id": "another"}}, **key), 409, "duplicate_request")
+    key = f"other-{body['action']}"
+    assert at.submit(asked, key=key).status_code == 202
+    wrong(at.submit({**asked, "client": {"id": "another"}}, key=key), 409, "duplicate_request")
     other = pay(next(AMOUNTS))
-    wrong(at.submit(requested(other, at.defer(other)), **key), 409, "duplicate_request")
+    wrong(at.submit(requested(other, at.defer(other)), key=key), 409, "duplicate_request")
 
 
 def test_two_callers_may_use_the_same_key(at: Desk, body: dict[str, Any]) -> None:
     mine, theirs = requested(body, at.defer(body)), requested(body, at.defer(body, at.rival))
-    key = {"Idempotency-Key": f"shared-{body['action']}"}
-    assert at.submit(mine, **key).status_code == 202
-    assert at.submit(theirs, at.rival, **key).status_code == 202
+    key = f"shared-{body['action']}"
+    assert at.submit(mine, key=key).status_code == 202
+    assert at.submit(theirs, at.rival, key=key).status_code == 202
 
 
 @pytest.mark.parametrize(

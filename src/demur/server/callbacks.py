@@ -19,9 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import logging
-import socket
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +33,8 @@ import stamina
 from demur.core.task import TaskStatus
 from demur.errors import ConfigurationError, DemurError, IntakeError, StoreError
 from demur.server.profiles import REQUESTS
+from demur.wiring import addresses
+from demur.wiring.addresses import AddressError
 
 if TYPE_CHECKING:
     import ssl
@@ -92,9 +92,9 @@ class Teller:
         base_url: str,
         *,
         trust: ssl.SSLContext | None = None,
-        lookup: Callable[[str, int], tuple[str, ...]] | None = None,
+        lookup: Callable[..., str] = addresses.resolve,
     ) -> None:
-        """`trust` and `lookup` replace the certificates that are trusted and the resolver.
+        """`trust` and `lookup` replace the certificates that are trusted, and how a host is found.
 
         Raises `ConfigurationError` where hosts are configured without a secret to sign with.
         """
@@ -102,7 +102,7 @@ class Teller:
         self._settings = settings
         self._clock = clock
         self._base_url = base_url
-        self._lookup = lookup or addresses
+        self._lookup = lookup
         self._secret = _secret(settings)
         self._client = httpx2.Client(
             verify=True if trust is None else trust,
@@ -174,12 +174,11 @@ class Teller:
                 raise UndeliverableError(f"expected a status from 200 to 299, found {response.status_code}")
 
     def _address(self, host: str, named: int | None, port: int) -> str:
-        found = self._lookup(host, port)
         is_internal = _named(host, named) in self._settings.internal_hosts
-        # All of them: which one a later look-up would give is not for us to choose.
-        if not found or not (is_internal or all(is_public(item) for item in found)):
-            raise UndeliverableError("expected public addresses, found none or others")
-        return found[0]
+        try:
+            return self._lookup(host, port, is_private_allowed=is_internal)
+        except AddressError as error:
+            raise UndeliverableError(str(error)) from error
 
     def _signed(self, notice_id: str, body: bytes) -> dict[str, str]:
         at = str(self._clock.now().seconds)
@@ -189,31 +188,6 @@ class Teller:
             "webhook-timestamp": at,
             "webhook-signature": "v1," + base64.b64encode(mark).decode(),
         }
-
-
-def addresses(host: str, port: int) -> tuple[str, ...]:
-    """What a name stands for now; empty where it stands for nothing."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: str) -> bool:
-    """Whether an address may be reached by everybody: not loopback, link-local, private, or mapped from such."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
-        if inner is not None or parsed in _NAT64:
-            return False
-    return parsed.is_global and not parsed.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _named(host: str, port: int | None) -> str:
@@ -250,4 +224,4 @@ def _secret(settings: Callbacks) -> bytes:
     return secret
 
 
-__all__ = ["EVENTS", "Teller", "UndeliverableError", "addresses", "check", "is_public"]
+__all__ = ["EVENTS", "Teller", "UndeliverableError", "check"]

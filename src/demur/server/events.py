@@ -27,7 +27,7 @@ from starlette.responses import StreamingResponse
 from demur.errors import DemurError, IntakeError, OverloadedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from starlette.responses import Response
     from starlette.types import Message, Send
@@ -91,7 +91,7 @@ class Feed:
         self._following: asyncio.Task[None] | None = None
         self._position = 0
 
-    async def follow(self, after: int | None, *, heartbeat: float = HEARTBEAT_SECONDS) -> AsyncIterator[bytes]:
+    async def follow(self, after: int | None, *, heartbeat: float = HEARTBEAT_SECONDS) -> AsyncGenerator[bytes, None]:
         """The stream from record `after` on, from now on where it is None; ends where the client is dropped."""
         client, position = await self._join()
         try:
