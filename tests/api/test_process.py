@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
-DEMUR = Path(sys.executable).with_name("demur")
+DEMUR = str(Path(sys.executable).with_name("demur"))
 ASKED: dict[str, Any] = {
     "subject": {"type": "user", "id": "alice"},
     "action": {"name": "read"},
@@ -69,7 +69,7 @@ class Process:
 @contextmanager
 def process(folder: Path) -> Iterator[Process]:
     (folder / "settings.toml").write_text(SETTINGS, encoding="utf-8")
-    command = [DEMUR, "serve", "--config", folder / "settings.toml", "--json"]
+    command = [DEMUR, "serve", "--config", str(folder / "settings.toml"), "--json"]
     popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert popen.stdout is not None
@@ -104,7 +104,7 @@ def test_what_is_in_flight_at_the_end_is_answered_and_recorded(tmp_path: Path) -
         for thread in threads:
             thread.join()
         assert running.popen.wait(30) == 0
-    subprocess.run([DEMUR, "ledger", "verify", "--home", tmp_path / "home"], check=True, capture_output=True)
+    subprocess.run([DEMUR, "ledger", "verify", "--home", str(tmp_path / "home")], check=True, capture_output=True)
     with closing(open_reader(tmp_path / "home")) as reader:
         kinds = {record.sequence: json.loads(record.leaf)["type"] for record in reader.records()}
     told = [int(answer["context"]["audit_id"].partition("/")[2]) for _, answer in answers]
@@ -139,7 +139,7 @@ def test_whoever_sends_too_slowly_is_cut_off(sent: bytes, tmp_path: Path) -> Non
 def test_a_second_one_on_the_same_home_is_told_who_owns_it(tmp_path: Path) -> None:
     """S11.1"""
     with process(tmp_path) as running:
-        command = [DEMUR, "serve", "--config", tmp_path / "settings.toml"]
+        command = [DEMUR, "serve", "--config", str(tmp_path / "settings.toml")]
         second = subprocess.run(command, capture_output=True, text=True, check=False)
 
         assert second.returncode != 0
@@ -150,7 +150,7 @@ def test_a_taken_address_is_an_error_that_says_so(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         policies = str(HERE / "authzen_fixture")
-        command = [DEMUR, "serve", "--policies", policies, "--home", tmp_path / "home", "--bind", bind]
+        command = [DEMUR, "serve", "--policies", policies, "--home", str(tmp_path / "home"), "--bind", bind]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 2

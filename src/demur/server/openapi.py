@@ -101,8 +101,7 @@ _BODIES = {
 def operation(route: Route) -> dict[str, Any]:
     """What FastAPI cannot know of a route: body, answers and parameters."""
     told: dict[str, Any] = {"parameters": [*_parameters(route.path), *_query(route)], "responses": _problems(route)}
-    content = {"schema": _ref(route.answers)} if route.answers else {"schema": {"type": "string"}}
-    told["responses"][str(route.status)] = {"description": "Done", "content": {route.media_type: content}}
+    told["responses"] |= _done(route)
     told["security"] = [{"credential": []}]
     if route.reads is not None:
         body = {"schema": _ref(route.reads), **({"example": dict(route.example)} if route.example else {})}
@@ -137,6 +136,13 @@ def document(api: FastAPI, routes: Iterable[Route]) -> dict[str, Any]:
         "securitySchemes": {"credential": {"type": "http", "scheme": "bearer"}},
     }
     return written
+
+
+def _done(route: Route) -> dict[str, Any]:
+    if route.answers is None and route.media_type == "application/json":
+        return {"204": {"description": "Done; there is nothing to tell"}}
+    content = {"schema": _ref(route.answers) if route.answers else {"type": "string"}}
+    return {str(route.status): {"description": "Done", "content": {route.media_type: content}}}
 
 
 def _ref(kind: type) -> dict[str, Any]:

@@ -206,7 +206,21 @@ async def _reason(call: Call) -> str:
 
 
 ROUTES = (
-    Route("POST", REQUESTS, Act.TASK, submit, reads=Submitting, answers=Tasked, status=202),
+    Route(
+        "POST",
+        REQUESTS,
+        Act.TASK,
+        submit,
+        reads=Submitting,
+        answers=Tasked,
+        status=202,
+        example={
+            "subject": {"type": "user", "id": "eda"},
+            "action": {"name": "send_document", "properties": {"recipient": "ann@example.org"}},
+            "resource": {"type": "document", "id": "handbook"},
+            "denial": {"evaluation_id": "default/41", "expires_at": "2026-11-20T13:00:00Z"},
+        },
+    ),
     Route("GET", REQUESTS + "/{task}", Act.TASK, show, answers=Tasked),
     Route("POST", REQUESTS + "/{task}/cancel", Act.TASK, cancel, answers=Tasked),
 )
