@@ -43,6 +43,7 @@ def serve(
     def ready(url: str, keys: dict[str, str]) -> None:
         if as_json:
             terminal.write_json({"url": url, "tenants": sorted(settings.tenants), "first_keys": keys})
+            sys.stdout.flush()  # whoever waits for this line reads a pipe
             return
         terminal.show_pairs({"serving": url, "tenants": ", ".join(sorted(settings.tenants)), "docs": f"{url}/docs"})
         for tenant, key in keys.items():
