@@ -7,9 +7,8 @@
 - An event is a record, and its id the record's number. What another replica recorded is told too, and a client that
   comes back with `Last-Event-ID` gets what it missed, whichever replica it comes back to.
 - The ledger is read once for all clients of a tenant. Each has a queue with an end: one that reads too slowly is told
-  `dropped` with where to resume, and the connection ends. One that reads nothing is cut off.
-- A comment keeps the connection alive where nothing happens. A stream ends when its credential does, and after an hour
-  at the latest, so that whoever comes back is looked at again.
+  `dropped` with where to resume, and the stream ends.
+- A comment keeps the connection alive where nothing happens.
 
 Source: WHATWG HTML, section 9.2, server-sent events. Clauses: S7, S10.
 """
@@ -17,31 +16,21 @@ Source: WHATWG HTML, section 9.2, server-sent events. Clauses: S7, S10.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 import msgspec
-from starlette.responses import StreamingResponse
 
-from demur.errors import DemurError, IntakeError, OverloadedError
+from demur.errors import DemurError, OverloadedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from starlette.responses import Response
-    from starlette.types import Message, Send
-
     from demur.ports import Store
-    from demur.server.route import Call
 
-MEDIA_TYPE = "text/event-stream"
 POLL_SECONDS = 0.5
 """Between two looks at the end of the ledger."""
 HEARTBEAT_SECONDS = 15.0
-SEND_SECONDS = 30.0
-"""After so long without reading anything a client is cut off."""
-MAX_SECONDS = 3_600.0
 QUEUE = 256
 """Events that wait for one client."""
 MAX_CLIENTS = 100
@@ -176,49 +165,6 @@ class Feed:
         return [
             _event(self._store.log, sequence, leaf) for sequence, leaf in read if leaf.review and leaf.type in _KINDS
         ]
-
-
-class _Stream(StreamingResponse):
-    """Cuts off whoever reads nothing, and whoever has listened for long enough."""
-
-    def __init__(self, content: AsyncIterator[bytes], *, seconds: float) -> None:
-        super().__init__(content, media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
-        self._content = content
-        self._seconds = seconds
-
-    async def stream_response(self, send: Send) -> None:
-        async def timed(message: Message) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
-                await send(message)
-
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):
-                await super().stream_response(timed)
-            return
-        with contextlib.suppress(TimeoutError, RuntimeError):
-            await timed({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def respond(call: Call) -> Response:
-    """The stream of the caller's tenant; raises `IntakeError` for a `Last-Event-ID` that is none."""
-    if MEDIA_TYPE not in call.request.headers.get("accept", ""):
-        # Whoever does not know that this never ends would wait for its end.
-        raise IntakeError("", expected=f"`Accept: {MEDIA_TYPE}`, since this is a stream", found="something else")
-    store = call.parts.world.store
-    feed = call.service.feeds.setdefault(call.identity.tenant, Feed(store))
-    seconds = MAX_SECONDS
-    if (end := call.identity.expires_at) is not None:
-        seconds = min(seconds, max(1.0, (end.nanos - call.service.clock.now().nanos) / 1e9))
-    return _Stream(feed.follow(_after(call)), seconds=seconds)
-
-
-def _after(call: Call) -> int | None:
-    text = call.request.headers.get("last-event-id", "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 17):
-        raise IntakeError("", expected="the id of an event in `Last-Event-ID`", found=f"`{text[:40]}`")
-    return int(text)
 
 
 def _event(log: str, sequence: int, leaf: _Leaf) -> Event:

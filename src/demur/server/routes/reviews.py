@@ -17,7 +17,7 @@ from starlette.responses import Response
 from demur.core.access import Act
 from demur.core.review import Review, ReviewState, Verdict
 from demur.errors import IntakeError
-from demur.server import events
+from demur.server import streaming
 from demur.server.authzen import locale_of
 from demur.server.problems import NotFoundError
 from demur.server.route import Call, Route
@@ -144,7 +144,7 @@ async def stream(call: Call) -> object:
 
     With `Last-Event-ID` from where that one left off. A client that reads too slowly is told `dropped` and resumes so.
     """
-    return await events.respond(call)
+    return await streaming.respond(call)
 
 
 def _states(text: str) -> tuple[ReviewState, ...]:
@@ -203,7 +203,7 @@ _FILTERS = {
 }
 ROUTES = (
     Route("GET", "/reviews", Act.REVIEW_READ, index, answers=Page, query=_FILTERS),
-    Route("GET", "/reviews/events", Act.REVIEW_READ, stream, media_type=events.MEDIA_TYPE),
+    Route("GET", "/reviews/events", Act.REVIEW_READ, stream, media_type=streaming.MEDIA_TYPE),
     Route("GET", "/reviews/{review}", Act.REVIEW_READ, show, answers=Shown),
     Route("GET", "/reviews/{review}/status", Act.TASK, status, answers=Status),
     Route(
