@@ -123,7 +123,7 @@ def table(*, seconds: float, rounds: int = 3, folder: str | None = None) -> Tabl
     made.add("ratio", ours[0] / theirs[0], ours[1] / theirs[1], ours[2] / theirs[2], ours[3] / theirs[3], "")
     made.notes.append(f"load by {found['demur'][0].load.by}, on the same cores; goal {GOAL:,}/s")
     made.notes.append(
-        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: what else runs takes its share of all but CPU us"
+        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: all but CPU us share them with others"
     )
     made.notes.append(f"fdatasync of 4 KiB in the same folder: p50 {flush:.3f} ms, before the run")
     return made
