@@ -112,20 +112,29 @@ MOODS: dict[str, Say] = {
 }
 
 
+ENDLESS = {"silent", "header without end", "body without end"}
+
+
+def seconds(mood: str) -> float:
+    """A deadline: short where it is what ends the question, long where a busy machine must not be."""
+    return 0.8 if mood in ENDLESS else 20.0
+
+
 @pytest.mark.parametrize("mood", MOODS)
 def test_a_hostile_reply_is_unavailable(mood: str) -> None:
-    with Hostile(MOODS[mood]) as service, Client(service.url, timeout=0.8) as gate:
+    with Hostile(MOODS[mood]) as service, Client(service.url, timeout=seconds(mood)) as gate:
         answer = gate.decide(REQUEST)
+        while not service.asked:  # a busy machine may not even get to asking within a short deadline
+            answer = gate.decide(REQUEST)
         assert isinstance(answer, demur.Refusal)
         assert answer.outcome is Outcome.UNAVAILABLE
         assert answer.to_dict()["decision"] is False
-        assert service.asked
 
 
 @pytest.mark.parametrize("mood", ["silent", "too much", "true without a grant", "broken", "hangs up"])
 def test_on_an_event_loop_too(mood: str) -> None:
     async def ask(url: str) -> Any:
-        async with AsyncClient(url, timeout=0.8) as gate:
+        async with AsyncClient(url, timeout=seconds(mood)) as gate:
             return await gate.decide(REQUEST)
 
     with Hostile(MOODS[mood]) as service:
@@ -191,9 +200,7 @@ def test_a_credential_that_does_not_serve_is_an_error(status: int) -> None:
         gate.decide(REQUEST)
 
 
-@pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), object(), b"bytes", {1: 2}, "\ud800", {"a": {2}}], ids=repr
-)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), b"bytes", {1: 2}, "\ud800", {"a": {2}}])
 def test_what_json_cannot_say_is_not_sent(value: object) -> None:
     request = {**REQUEST, "action": {"name": "refund", "properties": {"amount": value}}}
     with Hostile(MOODS["broken"]) as service, Client(service.url) as gate:

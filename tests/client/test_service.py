@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -12,9 +13,10 @@ import pytest
 
 import demur
 from demur.client import AsyncClient
+from demur.core.access import Role
 from demur.core.review import ReviewState
 from demur.core.terms import Audience, Outcome
-from demur.errors import AccessError, IntakeError
+from demur.errors import AccessError, IntakeError, RulingError, StoreError
 from tests.client.hostile import Asked, Hostile
 from tests.client.running import running, token
 
@@ -94,6 +96,42 @@ def test_a_deferral_nobody_ruled_on_is_pending(gate: Any) -> None:
     answer = gate.decide(refund(60_000))
     assert isinstance(answer, demur.Deferral)
     assert answer.wait(0.3) is ReviewState.PENDING  # type: ignore[attr-defined]  # deferrals of a client have it
+
+
+def test_a_deferral_is_waited_for_until_a_person_rules(service: Place, gate: Any) -> None:
+    """S7: approved by somebody else, the action is asked for again, and its grant is used once."""
+    served, _ = service
+    person = token(served.add_person("bea", Role.REVIEWER))
+    answer = gate.decide(refund(61_000))
+    assert isinstance(answer, demur.Deferral)
+    threading.Timer(
+        0.2, lambda: gate.rule(answer.review_id, verdict="approve", reason="checked", credential=person)
+    ).start()
+    assert answer.wait(20) is ReviewState.APPROVED  # type: ignore[attr-defined]  # deferrals of a client have it
+    with pytest.raises(RulingError):
+        gate.rule(answer.review_id, verdict="reject", reason="late", credential=person)
+    granted = gate.decide(refund(61_000))
+    assert isinstance(granted, demur.Grant)
+    assert isinstance(gate.decide(refund(61_000)), demur.Deferral)
+
+
+def test_a_program_cannot_rule(service: Place, gate: Any) -> None:
+    served, _ = service
+    answer = gate.decide(refund(62_000))
+    own = token(served.add("agent-1"))
+    with pytest.raises((AccessError, RulingError)):
+        gate.rule(answer.review_id, verdict="approve", reason="mine", credential=own)
+    assert gate.review_state(answer.review_id) is ReviewState.PENDING
+
+
+def test_a_ruling_of_which_nothing_is_heard_is_an_error() -> None:
+    with Hostile(lambda connection, _, __: None) as silent, demur.connect(silent.url) as gate:
+        with pytest.raises(StoreError):
+            gate.rule("r", verdict="approve", reason="x", credential="p")
+        assert len(silent.asked) == 1
+        assert gate.review_state("r") is ReviewState.PENDING
+    with pytest.raises(StoreError):
+        gate.rule("r", verdict="approve", reason="x", credential="p")
 
 
 def test_the_decorator_runs_a_function_once_with_what_was_granted(gate: Any) -> None:

@@ -180,17 +180,18 @@ class _Line:
         self._client: httpx2.AsyncClient = self._http.AsyncClient(
             headers=headers, follow_redirects=False, trust_env=False, timeout=timeout_seconds
         )
-        self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
+        self._is_closed = False
 
     def get(self, target: str) -> tuple[int, str, bytes]:
         """Status, content type and body; raises `SourceError`."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop.run_forever, name="demur-http-source", daemon=True)
-                self._thread.start()
-            done: Future[tuple[int, str, bytes]] = asyncio.run_coroutine_threadsafe(self._get(target), self._loop)
+            if self._is_closed:
+                raise SourceError("the source is closed")
+            if self._running is None:
+                self._running = self._start()
+            done: Future[tuple[int, str, bytes]] = asyncio.run_coroutine_threadsafe(self._get(target), self._running[0])
         try:
             return done.result(self._timeout_seconds + 1)
         except (TimeoutError, LateError) as error:
@@ -204,11 +205,23 @@ class _Line:
     def close(self) -> None:
         """Let go of the connections and the thread."""
         with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            thread.join(1)
+            self._is_closed = True
+            running, self._running = self._running, None
+        if running is not None:
+            running[0].call_soon_threadsafe(running[0].stop)
+            running[1].join()
+
+    def _start(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._serve, args=(loop,), name="demur-http-source", daemon=True)
+        thread.start()
+        return loop, thread
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Until it is stopped; then what is on its way is cancelled, and the connections are closed."""
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.get_loop().run_forever()
+            loop.run_until_complete(self._client.aclose())
 
     async def _get(self, target: str) -> tuple[int, str, bytes]:
         retrying = self._stamina.retry_context(

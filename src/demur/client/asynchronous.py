@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from demur.client import asking, waiting
 from demur.client.asking import LOCAL
-from demur.client.line import Line, UnreachableError
+from demur.client.line import Line, Message, UnreachableError
 from demur.core.grant import Completion
 from demur.core.review import Deferral, ReviewState
-from demur.errors import AnswerError, ConfigurationError
+from demur.errors import AnswerError, ConfigurationError, RulingError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,8 +48,7 @@ class AsyncClient:
         `verify` is whom to trust: the usual authorities, a file of certificates, or an `ssl.SSLContext`, which may also
         hold a certificate of our own. Raises `ConfigurationError`.
         """
-        if not _CREDENTIAL.fullmatch(credential):
-            raise ConfigurationError("expected a credential of printable ASCII characters, found others")
+        _check_credential(credential)
         if not timeout > 0:
             raise ConfigurationError(f"expected a timeout in seconds above 0, found `{timeout}`")
         self._line = Line(base_url, credential=credential, timeout_seconds=timeout, verify=_trust(verify))
@@ -64,7 +63,7 @@ class AsyncClient:
     async def put(self, asked: Question) -> Answer:
         """The answer to a question that was prepared."""
         try:
-            reply = await self._line.ask("POST", _EVALUATION, asked.body, request_id=asked.request_id)
+            reply = await self._line.ask(Message("POST", _EVALUATION, asked.body, asked.request_id))
         except UnreachableError as error:
             return asking.unavailable(str(error), asked.request_id)
         found = asking.answer(reply, asked)
@@ -84,7 +83,7 @@ class AsyncClient:
         """
         body, request_id = asking.redeeming(token, arguments, understands), asking.new_id()
         try:
-            reply = await self._line.ask("POST", _REDEEM, body, request_id=request_id, is_repeatable=False)
+            reply = await self._line.ask(Message("POST", _REDEEM, body, request_id, is_repeatable=False))
         except UnreachableError as error:
             return asking.unavailable(str(error), request_id)
         return asking.redemption(reply, arguments, request_id)
@@ -94,20 +93,43 @@ class AsyncClient:
 
         Where an answer was lost and the report is repeated, the refusal may be that it was reported already.
         """
-        how, request_id = Completion(status), asking.new_id()
+        body, request_id = asking.encode({"status": Completion(status).value}), asking.new_id()
         path = f"/grants/{quote(grant_id, safe='')}/complete"
         try:
-            reply = await self._line.ask("POST", path, asking.encode({"status": how.value}), request_id=request_id)
+            reply = await self._line.ask(Message("POST", path, body, request_id))
         except UnreachableError as error:
             return asking.unavailable(str(error), request_id)
         return asking.completion(reply, request_id)
+
+    async def rule(self, review_id: str, *, verdict: str, reason: str, credential: str) -> ReviewState:
+        """Approve or reject a deferred action, as the person whose credential this is; how the review then stands.
+
+        Raises `RulingError` where that person may not rule, or not any more, `AccessError`, and `StoreError` where
+        nothing says that it was recorded.
+        """
+        _check_credential(credential)
+        body, request_id = asking.encode({"verdict": verdict, "reason": reason}), asking.new_id()
+        path = f"/reviews/{quote(review_id, safe='')}/rule"
+        try:
+            reply = await self._line.ask(Message("POST", path, body, request_id, credential, is_repeatable=False))
+        except UnreachableError as error:
+            raise StoreError(f"nothing says that the ruling was recorded: {error}") from error
+        asking.raise_for(reply)
+        if reply.status in {404, 409}:
+            raise RulingError(str(reply.members.get("detail") or "the ruling was refused"))
+        try:
+            if reply.status == 200:
+                return waiting.read_state(reply.members)
+        except AnswerError as error:
+            raise StoreError(f"nothing says that the ruling was recorded: {error}") from error
+        raise StoreError(f"nothing says that the ruling was recorded: the status was {reply.status}")
 
     async def review_state(self, review_id: str) -> ReviewState:
         """How a review stands; `pending_review` where that cannot be learned. Raises `AccessError`."""
         request_id = asking.new_id()
         path = f"/reviews/{quote(review_id, safe='')}/status"
         try:
-            reply = await self._line.ask("GET", path, request_id=request_id)
+            reply = await self._line.ask(Message("GET", path, request_id=request_id))
             asking.raise_for(reply)
             if reply.status != 200 or reply.request_id not in {"", request_id}:
                 return ReviewState.PENDING
@@ -137,6 +159,11 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _check_credential(credential: str) -> None:
+    if not _CREDENTIAL.fullmatch(credential):
+        raise ConfigurationError("expected a credential of printable ASCII characters, found others")
 
 
 def _trust(verify: bool | str | Path | ssl.SSLContext) -> bool | ssl.SSLContext:  # noqa: FBT001  (what the parameter of that name may be)

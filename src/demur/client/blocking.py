@@ -18,7 +18,7 @@ from demur.client.asking import LOCAL
 from demur.client.asynchronous import TIMEOUT_SECONDS, AsyncClient
 from demur.client.waiting import AsyncPending, Pending
 from demur.core.review import ReviewState
-from demur.errors import AccessError, IntakeError
+from demur.errors import AccessError, IntakeError, RulingError, StoreError
 
 if TYPE_CHECKING:
     import ssl
@@ -97,6 +97,13 @@ class Client:
         work = self._run(lambda client: client.wait(review_id, timeout), _pending)
         return self._result(work, _pending, beside=timeout)
 
+    def rule(self, review_id: str, *, verdict: str, reason: str, credential: str) -> ReviewState:
+        """As `AsyncClient.rule`."""
+        work = self._run(
+            lambda client: client.rule(review_id, verdict=verdict, reason=reason, credential=credential), _unrecorded
+        )
+        return self._result(work, _unrecorded)
+
     def close(self) -> None:
         """Let go of the connections; what is on its way ends in `unavailable`."""
         with self._lock:
@@ -121,7 +128,7 @@ class Client:
         future: Future[T] = Future()
         with self._lock:
             if self._is_closed:
-                future.set_result(lost("the client is closed"))
+                _lose(future, lost, "the client is closed")
                 return future
             if self._loop is None or self._loop.pid != os.getpid():
                 self._loop = _Loop(self._make)
@@ -168,12 +175,23 @@ def _settle(future: Future[T], lost: Callable[[str], T], done: Future[T]) -> Non
     if not future.set_running_or_notify_cancel():
         return
     error = None if done.cancelled() else done.exception()
-    if isinstance(error, (IntakeError, AccessError)):
+    if isinstance(error, (IntakeError, AccessError, RulingError, StoreError)):
         future.set_exception(error)
     elif done.cancelled() or error is not None:
-        future.set_result(lost("the client was closed" if error is None else f"no answer: `{type(error).__name__}`"))
+        _lose(future, lost, "the client was closed" if error is None else f"no answer: `{type(error).__name__}`")
     else:
         future.set_result(done.result())
+
+
+def _lose(future: Future[T], lost: Callable[[str], T], why: str) -> None:
+    try:
+        future.set_result(lost(why))
+    except StoreError as error:
+        future.set_exception(error)
+
+
+def _unrecorded(why: str) -> ReviewState:
+    raise StoreError(f"nothing says that the ruling was recorded: {why}")
 
 
 def _pending(why: str) -> ReviewState:

@@ -37,6 +37,29 @@ class UnreachableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent. One that is not `is_repeatable` is sent again only where nothing of it can have arrived."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    request_id: str = ""
+    credential: str = ""
+    """Of somebody else than the program, for this message alone."""
+    is_repeatable: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are its own."""
+        found = {
+            "Content-Type": "application/json" if self.body is not None else "",
+            "X-Request-ID": self.request_id,
+            "Authorization": f"Bearer {self.credential}" if self.credential else "",
+        }
+        return {name: text for name, text in found.items() if text}
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What came back, as parsed JSON."""
 
@@ -75,13 +98,11 @@ class Line:
             limits=self._http.Limits(max_connections=64, max_keepalive_connections=16),
         )
 
-    async def ask(
-        self, method: str, path: str, body: bytes | None = None, *, request_id: str = "", is_repeatable: bool = True
-    ) -> Reply:
+    async def ask(self, message: Message) -> Reply:
         """The reply, whatever its status; raises `UnreachableError`."""
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                return await self._tried(method, path, body, request_id, is_repeatable=is_repeatable)
+                return await self._tried(message)
         except TimeoutError as error:
             raise UnreachableError(f"the service did not answer within {self.timeout_seconds:g} s") from error
 
@@ -89,38 +110,35 @@ class Line:
         """Let go of the connections."""
         await self._client.aclose()
 
-    async def _tried(
-        self, method: str, path: str, body: bytes | None, request_id: str, *, is_repeatable: bool
-    ) -> Reply:
+    async def _tried(self, message: Message) -> Reply:
         attempts = self._stamina.retry_context(
             on=_Again, attempts=ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT_SECONDS, wait_max=_LONGEST_WAIT_SECONDS
         )
         try:
             async for attempt in attempts:
                 with attempt:
-                    return await self._once(method, path, body, request_id, is_repeatable=is_repeatable)
+                    return await self._once(message)
         except _Again as last:
             if last.reply is not None:
                 return last.reply
             raise UnreachableError(str(last)) from last
         raise UnreachableError("no attempt was made")
 
-    async def _once(self, method: str, path: str, body: bytes | None, request_id: str, *, is_repeatable: bool) -> Reply:
-        http = self._http
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        if request_id:
-            headers["X-Request-ID"] = request_id
+    async def _once(self, message: Message) -> Reply:
+        http, url = self._http, self._base_url + message.path
         try:
-            async with self._client.stream(method, self._base_url + path, content=body, headers=headers) as response:
+            async with self._client.stream(
+                message.method, url, content=message.body, headers=message.headers
+            ) as response:
                 reply = Reply(response.status_code, await _read(response), response.headers.get("x-request-id", ""))
         except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout) as error:
             raise _Again(f"the service could not be reached: {type(error).__name__}") from error
         except (http.RequestError, OSError, ValueError) as error:
             why = f"the connection to the service broke: {type(error).__name__}"
-            raise (_Again(why) if is_repeatable else UnreachableError(why)) from error
+            raise (_Again(why) if message.is_repeatable else UnreachableError(why)) from error
         except AnswerError as error:
             raise UnreachableError(str(error)) from error
-        if reply.status in _PASSING and (is_repeatable or reply.status == 429):
+        if reply.status in _PASSING and (message.is_repeatable or reply.status == 429):
             raise _Again(f"the service answered with the status {reply.status}", reply)
         return reply
 
