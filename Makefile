@@ -71,6 +71,7 @@ attacks: $(VENV)/.dev ## Attack exports of the ledger in every way of docs/attac
 lock: $(UV) ## Renew the lock files, with a cool-down of one week
 	$(COMPILE) --upgrade -o requirements.lock
 	$(COMPILE) --upgrade --all-extras --group check --group test --group mutation --group bench -o requirements-dev.lock
+	$(COMPILE) --extra server --extra postgres --extra anchor -c requirements-dev.lock -o deploy/requirements.lock
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants dist
