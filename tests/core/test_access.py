@@ -102,3 +102,24 @@ def test_whoever_calls_may_speak_for_themselves_alone(kind: str, name: str) -> N
         return
     with pytest.raises(AccessError):
         access.check_subject(plain, Entity(type=kind, id=name))
+
+
+def test_somebody_with_a_star_for_a_name_speaks_for_nobody_else() -> None:
+    """S1.1"""
+    star = Identity(id="user:*", tenant="clinic", roles=frozenset({Role.CALLER}))
+
+    access.check_subject(star, Entity(type="user", id="*"))
+    with pytest.raises(AccessError):
+        access.check_subject(star, Entity(type="user", id="ann"))
+
+
+def test_what_a_program_wrote_is_not_for_its_owner_to_put_in_force() -> None:
+    """S12"""
+    program, owner = (
+        somebody(Role.AUTHOR, owner="p-1"),
+        Identity(id="user:m", tenant="clinic", roles=frozenset(), owner="p-1"),
+    )
+
+    with pytest.raises(AccessError):
+        access.check_activation(owner, author=program.author)
+    access.check_activation(somebody(Role.APPROVER, owner="p-2"), author=program.author)

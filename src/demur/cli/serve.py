@@ -15,6 +15,7 @@ from demur.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from demur.server.running import Ready
     from demur.server.settings import ServerSettings
 
 DEFAULT_BIND = "127.0.0.1:8180"
@@ -35,26 +36,35 @@ def serve(
     """Serve the gate over HTTP, in AuthZEN's words, until SIGTERM or Ctrl-C; then what is in flight is finished.
 
     Name either a file of settings, or the policies and the home of one tenant. On a home without callers a first API
-    key is made and shown once: it may evaluate, for every subject.
+    key is made and shown once: it may evaluate, for every subject. Where nobody may log in yet, so is a link by which
+    the administrator `admin` chooses a password.
     """
     run = _runner()
     settings = _settings(config, policies, home, bind)
 
-    def ready(url: str, keys: dict[str, str]) -> None:
+    def ready(told: Ready) -> None:
+        url, tenants = told.url, sorted(settings.tenants)
         if as_json:
-            terminal.write_json({"url": url, "tenants": sorted(settings.tenants), "first_keys": keys})
+            terminal.write_json({"url": url, "tenants": tenants, "first_keys": told.keys, "first_links": _links(told)})
             sys.stdout.flush()  # whoever waits for this line reads a pipe
             return
-        terminal.show_pairs({"serving": url, "tenants": ", ".join(sorted(settings.tenants)), "docs": f"{url}/docs"})
-        for tenant, key in keys.items():
+        terminal.show_pairs({"serving": url, "tenants": ", ".join(tenants), "docs": f"{url}/docs"})
+        for tenant, key in told.keys.items():
             typer.echo(f"API key  {key}")
             typer.echo(f"  shown once: caller `first` of tenant `{tenant}` may evaluate, for every subject")
+        for tenant, link in _links(told).items():
+            typer.echo(f"password for `admin`  {link}")
+            typer.echo(f"  shown once, good once and for a day: the administrator of tenant `{tenant}`")
         sys.stdout.flush()
 
     run(settings, ready)
 
 
-def _runner() -> Callable[[ServerSettings, Callable[[str, dict[str, str]], None]], None]:
+def _links(told: Ready) -> dict[str, str]:
+    return {tenant: f"{told.url}/welcome?link={link}" for tenant, link in told.links.items()}
+
+
+def _runner() -> Callable[[ServerSettings, Callable[[Ready], None]], None]:
     """Raises `ConfigurationError` where the extra is not installed."""
     try:
         from demur.server.running import run

@@ -113,6 +113,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     obligations: frozenset[str] = frozenset()
     owner: str = ""
     expires_at: Timestamp | None = None
+    claims: dict[str, object] | None = None
+    """What its verified token says, for sources of kind `claims`; `None` for whoever came without one."""
 
     @property
     def name(self) -> str:
@@ -149,7 +151,9 @@ def check_activation(identity: Identity, *, author: str) -> None:
 
 def check_subject(identity: Identity, subject: Entity) -> None:
     """Raises `AccessError` where somebody speaks for a subject that the credential does not name (S1.1)."""
-    if any(_names(pattern, subject) for pattern in (identity.id, *identity.subjects)):
+    kind, _, own = identity.id.partition(":")
+    # The own id is no pattern: somebody called `*` speaks for nobody else.
+    if (kind, own) == (subject.type, subject.id) or any(_names(pattern, subject) for pattern in identity.subjects):
         return
     raise AccessError(
         "expected a subject that this credential may speak for, found another",

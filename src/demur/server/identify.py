@@ -3,6 +3,8 @@
     Authorization: Bearer demur-caller-...     the API key of a program
     Authorization: Bearer demur-session-...    the login of a person, as a program of theirs sends it
     Cookie: __Host-demur=demur-session-...     the same, as a browser sends it
+    Authorization: Bearer eyJ...               the token of an issuer that the settings trust (`tokens`)
+    X-Forwarded-Client-Cert: URI=...           a client certificate, as a proxy of the settings says (`certificates`)
 
 - Credentials are looked up by their SHA-256, so that how long it takes tells nothing about any of them.
 - Who is known is read from each tenant's store, at most twice a second; so what was taken back is worth nothing within
@@ -18,10 +20,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from demur import wiring
 from demur.core import roster
 from demur.errors import AccessError, DemurError, StoreError
+from demur.server import certificates as client_certificates
 from demur.server import cookies
 from demur.server.problems import UnauthenticatedError
+from demur.server.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
     from demur.core.roster import Account
     from demur.core.terms import Timestamp
     from demur.ports import Clock
+    from demur.server.settings import ServerSettings
+    from demur.server.trust import Certificates
     from demur.steps.enrolling import Enrolment, State
     from demur.steps.people import People
 
@@ -44,6 +51,8 @@ MISS_SECONDS = 0.1
 READ_SECONDS = 3.0
 """A store that takes longer to say who is known counts as one that cannot be read."""
 _SCHEME = b"bearer "
+_TOKEN = b"eyJ"
+"""How a JWT begins: `{"` in base64url."""
 _logger = logging.getLogger("demur")
 
 
@@ -146,15 +155,28 @@ class Callers:
     """Knows callers by what they send, those of every tenant."""
 
     def __init__(
-        self, known: Mapping[str, tuple[Enrolment, People]], clock: Clock, *, pace: Callable[[], float] = time.monotonic
+        self,
+        known: Mapping[str, tuple[Enrolment, People]],
+        clock: Clock,
+        *,
+        tokens: Tokens | None = None,
+        certificates: Certificates | None = None,
+        pace: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`known` has for each tenant who is known to it."""
+        """`known` has for each tenant who is known to it; `tokens` and `certificates` know others."""
         self._rolls = tuple(Roll(tenant, *both, pace=pace) for tenant, both in known.items())
+        self._tenants = frozenset(known)
+        self._tokens = tokens
+        self._certificates = certificates
         self._clock = clock
 
     async def identify(self, request: HttpRequest) -> Identity:
         """Who calls; raises `UnauthenticatedError` where nobody that we know does, and `StoreError`."""
+        if self._certificates is not None and not _sends_any(request):
+            return self._of_tenant(client_certificates.identity(self._certificates, request))
         sent = credential(request)
+        if self._tokens is not None and sent.startswith(_TOKEN):
+            return self._of_tenant(await self._tokens.identify(sent))
         digest = roster.digest(sent)
         roll, entry = await self._find(digest)
         now = self._clock.now()
@@ -162,6 +184,11 @@ class Callers:
             raise UnauthenticatedError("expected a credential that is in force, found one that has ended")
         roll.note(entry, now)
         return entry.identity
+
+    def _of_tenant(self, identity: Identity) -> Identity:
+        if identity.tenant not in self._tenants:
+            raise UnauthenticatedError("expected a credential of a tenant that there is, found another")
+        return identity
 
     async def _find(self, digest: bytes) -> tuple[Roll, _Entry]:
         for roll in self._rolls:
@@ -187,6 +214,18 @@ class Callers:
                 _logger.error("tenant `%s`: who is known cannot be read: %s", roll.tenant, roll.failure)
                 raise roll.failure
         raise UnauthenticatedError("expected a credential that is in force, found one that nobody holds")
+
+
+def callers_of(settings: ServerSettings, known: Mapping[str, tuple[Enrolment, People]]) -> Callers:
+    """Whoever may call a service with these settings; raises `ConfigurationError`."""
+    clock = wiring.clock()
+    tokens = Tokens(settings.issuers, clock) if settings.issuers else None
+    certificates = settings.certificates if settings.certificates.names else None
+    return Callers(known, clock, tokens=tokens, certificates=certificates)
+
+
+def _sends_any(request: HttpRequest) -> bool:
+    return "authorization" in request.headers or bool(cookies.kept(request))
 
 
 def credential(request: HttpRequest) -> bytes:

@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,7 +21,7 @@ from demur import wiring
 from demur.errors import ConfigurationError
 from demur.server.app import build
 from demur.server.callbacks import Teller
-from demur.server.identify import Callers
+from demur.server.identify import callers_of
 from demur.server.service import Service
 from demur.server.tenants import Tenants
 
@@ -31,15 +31,26 @@ if TYPE_CHECKING:
 
     from demur.server.settings import ServerSettings
 
+ADMINISTRATOR = "admin"
+"""The name of the person whom the first link is for."""
 MAX_CONNECTIONS = 4_096
 SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter while another waits: the loop must not wait for the writer's arithmetic."""
 
 
-def run(settings: ServerSettings, on_ready: Callable[[str, dict[str, str]], None]) -> None:
-    """Serve until a signal says to end; `on_ready` gets the URL once it answers, and the first API keys.
+class Ready(NamedTuple):
+    """Where the service answers, and what is told once: by tenant, a first API key and an administrator's link."""
 
-    A tenant to whom nobody was ever known gets a first API key: it may evaluate, for every subject.
+    url: str
+    keys: dict[str, str]
+    links: dict[str, str]
+
+
+def run(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> None:
+    """Serve until a signal says to end; `on_ready` is called once it answers.
+
+    A tenant to whom nobody was ever known gets a first API key, which may evaluate for every subject, and a link by
+    which an administrator chooses a password.
 
     Raises `ConfigurationError` where the address cannot be had, and as `Tenants.open`.
     """
@@ -54,10 +65,11 @@ def run(settings: ServerSettings, on_ready: Callable[[str, dict[str, str]], None
         sys.setswitchinterval(SWITCH_SECONDS)
         known = tenants.known()
         keys = {name: key for name, (programs, _) in known.items() if (key := programs.add_first())}
-        service = Service(settings, tenants, Callers(known, wiring.clock()), wiring.clock(), base_url)
+        links = {name: link for name, (_, people) in known.items() if (link := people.add_first(ADMINISTRATOR))}
+        service = Service(settings, tenants, callers_of(settings, known), wiring.clock(), base_url)
         with closing(Teller(tenants, settings.callbacks, wiring.clock(), base_url)) as teller:
             teller.start()
-            _Server(_config(service), service, lambda: on_ready(base_url, keys)).run([listening])
+            _Server(_config(service), service, lambda: on_ready(Ready(base_url, keys, links))).run([listening])
     finally:
         tenants.close()
 

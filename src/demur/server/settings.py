@@ -15,6 +15,8 @@ import msgspec
 
 from demur.core.record import check_log
 from demur.errors import ConfigurationError, LedgerError
+from demur.server import trust
+from demur.server.trust import Certificates, Issuer, Provider
 from demur.wiring import Sink
 
 DEFAULT_BIND = "127.0.0.1:8180"
@@ -73,6 +75,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     drain_seconds: float = 0.0
     """For how long the service goes on answering after SIGTERM, not ready, until nobody sends it more."""
     callbacks: Callbacks = Callbacks()
+    issuers: dict[str, Issuer] = {}
+    certificates: Certificates = Certificates()
+    provider: Provider | None = None
 
     @property
     def host(self) -> str:
@@ -101,7 +106,8 @@ def read(path: Path) -> ServerSettings:
     }
     secret = checked.callbacks.secret_file
     callbacks = msgspec.structs.replace(checked.callbacks, secret_file=str(folder / secret) if secret else "")
-    return msgspec.structs.replace(checked, tenants=tenants, callbacks=callbacks)
+    issuers = {name: trust.resolved(issuer, folder) for name, issuer in checked.issuers.items()}
+    return msgspec.structs.replace(checked, tenants=tenants, callbacks=callbacks, issuers=issuers)
 
 
 def check(settings: ServerSettings) -> ServerSettings:
@@ -111,6 +117,9 @@ def check(settings: ServerSettings) -> ServerSettings:
     host, _, port = settings.bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise ConfigurationError(f"expected `bind` as `address:port`, found `{settings.bind[:80]}`")
+    for name, issuer in settings.issuers.items():
+        trust.check_issuer(name, issuer)
+    trust.check_certificates(settings.certificates)
     homes: dict[Path, str] = {}
     for name, tenant in settings.tenants.items():
         try:

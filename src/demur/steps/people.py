@@ -59,36 +59,21 @@ class People:
         `provider` is issuer and subject at an identity provider. Raises `IntakeError` where something is not
         well-formed, and `StoreError`.
         """
-        wanted, told = roster.check_roles(roles), roster.check_panels(panels)
-        person_id, secret = self.id_of(roster.check_person(name)), roster.LINK_PREFIX + secrets.token_urlsafe(32)
-        blinded = self.login_of(*provider) if provider else b""
-
-        def work(tx: Transaction) -> None:
-            known = enrolling.read(tx)
-            before = known.person(person_id)
-            link = roster.key(secret, since=tx.now, expires_at=tx.now.plus(login.LINK_SECONDS))
-            sealed = self._vault.seal(_person(name), "", {"name": name.encode()})
-            account = Account(
-                id=person_id,
-                sealed=sealed,
-                roles=wanted,
-                panels=told,
-                link=link,
-                login=blinded or (before.login if before else b""),
-                password=before.password if before else "",
-            )
-            self._record(tx, "identity_changed" if before else "identity_added", by, name, account)
-            enrolling.put(tx, roster.with_person(known, account))
-            enrolling.put_logins(tx, login.without(enrolling.read_logins(tx), person=person_id))
-
-        self._do(work)
+        secret, wanted = self._account(name, roles, panels, provider)
+        self._do(lambda tx: self._put(tx, by, name, wanted, secret))
         return secret
 
     def add_first(self, name: str) -> str:
         """An administrator's link where no person was ever known here, and "" otherwise; raises `StoreError`."""
-        if self._store.read(enrolling.read).people:
-            return ""
-        return self.add(name, by=enrolling.LOCAL, roles=frozenset(Role) - {Role.CALLER}, panels=())
+        secret, wanted = self._account(name, frozenset(Role) - {Role.CALLER}, (), None)
+
+        def work(tx: Transaction) -> str:
+            if tx.find_meta(enrolling.LOGINS) is not None:
+                return ""
+            self._put(tx, enrolling.LOCAL, name, wanted, secret)
+            return secret
+
+        return self._do(work)
 
     def remove(self, name: str, *, by: Administrator) -> None:
         """Forget a person and end their logins; raises `IntakeError` where there is none, and `StoreError`."""
@@ -216,6 +201,32 @@ class People:
         if not issuer or not subject:
             raise IntakeError("/provider", expected="issuer and subject", found="less")
         return self._vault.blind("provider", issuer, subject)
+
+    def _account(
+        self, name: str, roles: Collection[Role], panels: Collection[str], provider: tuple[str, str] | None
+    ) -> tuple[str, Account]:
+        """A link's credential, and the account that it is for; raises `IntakeError`."""
+        account = Account(
+            id=self.id_of(roster.check_person(name)),
+            sealed=self._vault.seal(_person(name), "", {"name": name.encode()}),
+            roles=roster.check_roles(roles),
+            panels=roster.check_panels(panels),
+            login=self.login_of(*provider) if provider else b"",
+        )
+        return roster.LINK_PREFIX + secrets.token_urlsafe(32), account
+
+    def _put(self, tx: Transaction, by: Administrator, name: str, wanted: Account, secret: str) -> None:
+        known = enrolling.read(tx)
+        before = known.person(wanted.id)
+        account = msgspec.structs.replace(
+            wanted,
+            link=roster.key(secret, since=tx.now, expires_at=tx.now.plus(login.LINK_SECONDS)),
+            login=wanted.login or (before.login if before else b""),
+            password=before.password if before else "",
+        )
+        self._record(tx, "identity_changed" if before else "identity_added", by, name, account)
+        enrolling.put(tx, roster.with_person(known, account))
+        enrolling.put_logins(tx, login.without(enrolling.read_logins(tx), person=account.id))
 
     def _name_or_nobody(self, account: Account) -> str:
         try:
