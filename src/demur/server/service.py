@@ -107,7 +107,7 @@ class Service:
 
 def caller_of(identity: Identity) -> Caller:
     """Whoever calls, as the gate knows them; no allow obliges to more than they registered for (S6.4)."""
-    return Caller(identity.id, identity.actor, identity.obligations)
+    return Caller(identity.id, identity.actor, identity.obligations, identity.claims)
 
 
 def check_subject(identity: Identity, members: Mapping[str, object]) -> None:
