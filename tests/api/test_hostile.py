@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,6 +207,44 @@ def test_a_tenants_store_that_fails_is_unavailable(tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["decision"]) == (503, False)
     assert (health.status_code, health.json()["type"]) == (503, "urn:demur:problem:refusing")
     assert str(tmp_path) not in answer.text + health.text
+
+
+def test_an_answer_that_comes_too_late_is_unavailable_and_is_not_given_behind_our_back(tmp_path: Path) -> None:
+    """S5.2: whoever was told `unavailable` finds no grant on the record."""
+    with serving(tmp_path, FIXTURE, limits=Limits(answer_seconds=0.2)) as running:
+        key, world = running.add("harness"), running.service.tenants.parts("clinic").world
+        is_held = threading.Event()
+        held = world.store.submit(lambda _: is_held.wait(30))
+        answer = running.client.post(ONE, json=ASKED, headers=key)
+        is_held.set()
+        held.result(30)
+
+    assert (answer.status_code, answer.json()["decision"]) == (503, False)
+    assert [leaf["type"] for leaf in map(json.loads, (record.leaf for record in _records(tmp_path)))].count(
+        "decision"
+    ) == 0
+
+
+@pytest.mark.parametrize("locale", ["de-DE,de;q=0.9", "*", ";;;,,,", "../../etc/passwd", "x" * 5_000, "\xff\xfe", "zh"])
+def test_whatever_language_is_asked_for_there_is_an_answer(locale: str, pdp: Serving) -> None:
+    asked = {**ASKED, "subject": {"type": "user", "id": "bob"}, "action": {"name": "write"}}
+    answer = pdp.client.post(ONE, json=asked, headers={b"Accept-Language": locale.encode("latin-1")})
+
+    assert answer.status_code == 200
+    assert answer.json()["context"]["refusal"]["refusal_reason"]["explanation"]
+
+
+def test_a_refusal_speaks_the_callers_language(pdp: Serving) -> None:
+    asked = {**ASKED, "subject": {"type": "user", "id": "bob"}, "action": {"name": "write"}}
+    words = [
+        pdp.client.post(ONE, json=asked, headers={"Accept-Language": locale}).json()["context"]["refusal"][
+            "refusal_reason"
+        ]["explanation"]
+        for locale in ("en", "de", "en;q=0.5")
+    ]
+
+    assert words[0] == words[2]
+    assert words[0] != words[1]
 
 
 def test_a_bucket_fills_again() -> None:

@@ -8,10 +8,12 @@
 - `tenants`     every tenant's gate, opened at the start and closed at the end
 - `identify`    from a request to an `Identity`
 - `guard`       caps and paces, before anything is read
-- `authzen`     the hot routes, on Starlette and msgspec
-- `routes/`     everything else, one noun per file, on FastAPI
+- `service`     what every route shares; `awaiting`: answers that another thread ends, awaited in groups
+- `authzen`     the hot routes, on Starlette and msgspec; `search` looks through what is known
+- `routes/`     everything else, one noun per file; a `route` says its method, path and act, and all else follows
+- `openapi`     what the routes are, for programs; `docs` for people
 - `problems`    errors as problem documents (RFC 9457)
-- `app`         all of it together
+- `app`         all of it together; `running` as a process
 
 Clauses: S1, S5.3, S6, S7, S11.2, S12.
 """
