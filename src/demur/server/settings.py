@@ -42,7 +42,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What one service takes on at a time; what is beyond is answered `unavailable` with `Retry-After`."""
 
     max_body_bytes: int = 256 * 1024
-    max_in_flight: int = 512
+    max_in_flight: int = 256
     """Requests that wait for an answer at a time, over all callers."""
     per_caller_per_second: int = 10_000
     """How many requests of one caller are answered in a second, on average."""
