@@ -62,7 +62,7 @@ reconcile: $(VENV)/.dev ## Bypasses in 1,000 histories, 100,000 honest execution
 	DEMUR_SEEDS=1000 DEMUR_HONEST=100000 $(BIN)/pytest -q tests/evaluation/test_reconcile.py
 	$(BIN)/python tests/evaluation/speed.py 1000000
 
-mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants and the condition language
+mutate: $(VENV)/.dev ## Mutation tests of the decision, the grants, the conditions, the refusals and the remedies
 	$(BIN)/python tests/mutation.py
 
 attacks: $(VENV)/.dev ## Attack exports of the ledger in every way of docs/attacks.md, and write that table; long

@@ -5,7 +5,9 @@ mutmut itself starts pytest again for each mutant and names the tests one by one
 
 - the tests are collected once, and each mutant is a fork of that process;
 - only a failed test kills; whatever else goes wrong is `suspicious`;
-- a mutant of the condition language meets only the tests of the condition language;
+- a mutant meets only the tests of what it belongs to: those that mutmut saw calling it first, then the others, since
+  what is remembered from one test to the next hides callers from mutmut; of the condition language only the former;
+- what the package remembers is forgotten before the fork, or a mutant would live on what the program knew;
 - what runs while modules are loaded was over before the fork: such mutants get processes of their own.
 
 Arguments: names of mutants, `*` allowed; without them, all that have no verdict yet.
@@ -41,6 +43,22 @@ LOADING = (
     "*.times.x__of_span__*",
 )  # fmt: skip
 """Functions that run while modules are loaded: they build the tables of the library."""
+_CONCERNS = (
+    (".core.cel.", ("/cel/", "test_cel_")),
+    (".remedy.points.", ("test_remedy_points", "test_remedy_search", "test_remedy_seeds")),
+    (".remedy.clocks.", ("test_remedy_times", "test_remedy.py")),
+    (".remedy.times.", ("test_remedy_times", "test_remedy.py", "test_remedy_search")),
+    (".remedy.changes.", ("test_remedy_changes", "test_remedy.py")),
+    (".remedy.chart.", ("test_remedy_changes", "test_remedy_limits", "test_remedy.py")),
+    (
+        ".core.remedy.",
+        ("test_remedy_limits", "test_remedy_search", "test_remedy.py", "test_remedy_showing", "test_remedy_seeds"),
+    ),
+    (".core.refusal.", ("core/test_refusal", "core/test_disclosure", "core/test_remediable")),
+    (".core.disclosure.", ("core/test_disclosure", "core/test_refusal", "core/test_remediable")),
+    (".core.", ("core/test_decision", "core/test_grant", "test_index_truth")),
+)
+"""Part of a mutant's name, and parts of the names of the tests that it meets."""
 _LAST = ("tests/core/cel/test_conformance.py", "tests/properties/")
 """Many tests that seldom are the first to fail."""
 
@@ -60,15 +78,32 @@ class Held:
 
     def run(self, mutant: str, tests: Iterable[str]) -> int:
         """Run the tests until one fails; the exit code is mutmut's."""
-        is_condition = ".core.cel." in mutant
-        chosen = [self.items[_name(test)] for test in tests if ("/cel/" in test or "test_cel_" in test) is is_condition]
-        chosen.sort(key=lambda item: item.nodeid.startswith(_LAST))
+        chosen = self._chosen(mutant, {_name(test) for test in tests})
         for place, item in enumerate(chosen):
             following = chosen[place + 1] if place + 1 < len(chosen) else None
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.has_failed:
                 return KILLED
         return SURVIVED if chosen else NO_TESTS
+
+    def _chosen(self, mutant: str, calling: set[str]) -> list[pytest.Item]:
+        """The tests that the mutant meets, the likeliest to fail first."""
+        concerns = next(tests for part, tests in _CONCERNS if part in mutant)
+        is_condition = ".core.cel." in mutant
+        chosen = [
+            item
+            for name, item in self.items.items()
+            if any(part in name for part in concerns) and (name in calling or not is_condition)
+        ]
+        return sorted(chosen, key=lambda item: (item.nodeid.startswith(_LAST), _name(item.nodeid) not in calling))
+
+
+def forget() -> None:
+    """Empty what functions of the package remember."""
+    for name, module in list(sys.modules.items()):
+        for value in list(vars(module).values()) if name.startswith("demur.") else ():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
 
 def _name(test: str) -> str:
@@ -100,6 +135,7 @@ def collect(_: PytestRunner) -> int:
     set_mutant_under_test("")
     with change_cwd(MUTANTS):
         HELD.append(hold())
+    forget()
     return KILLED
 
 

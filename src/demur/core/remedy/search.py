@@ -118,7 +118,6 @@ class _Attempt:
         self._chosen = chosen
         self._is_derived = any(item.certain for item in chosen)
         self._deferred: Chosen | None = None
-        self._tried: set[str] = set()
 
     def run(self) -> Repair | None:
         """The first values that lead to an allow, else the first that lead to a review."""
