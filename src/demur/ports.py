@@ -234,8 +234,8 @@ class Vault(Protocol):
         that erasing either takes them.
         """
 
-    def unseal(self, sealed: Sealed) -> dict[str, bytes]:
-        """The fields again, without those about others whose key was destroyed.
+    def unseal(self, sealed: Sealed, about: str = "") -> dict[str, bytes]:
+        """The fields, without those about others whose key was destroyed; or only those about one other, `about`.
 
         Raises `LedgerError` where they were altered, and `ForgottenError` where the person's key was destroyed.
         """

@@ -125,8 +125,11 @@ class KeyVault:
             fields = {**fields, **dict(sealing.lock(self._of(who), n, value) for n, (who, value) in others.items())}
         return sealing.seal(self._of(person), digest, fields)
 
-    def unseal(self, sealed: Sealed) -> dict[str, bytes]:
+    def unseal(self, sealed: Sealed, about: str = "") -> dict[str, bytes]:
         fields = sealing.unseal(self._by_id(sealed), sealed)[1]
+        if about:
+            keys = self.key_ids(about)
+            fields = {n: value for n, value in fields.items() if (lock := sealing.locked_under(n)) and lock[1] in keys}
         return self._unlocked(fields) if any(":" in name for name in fields) else fields
 
     def action_digest(self, sealed: Sealed) -> str:

@@ -2,7 +2,8 @@
 
 - Every record that is sealed under the person's keys, unsealed; and of the records of others, those that name the
   person by a pseudonym, with what is locked under the person's keys and nothing else.
-- The grants and reviews of these records as they stand now. Counters are blinded, so they are found by the grants.
+- The grants and reviews of these records as they stand now. Counters hold the amounts of these grants and a digest
+  of whom they count, and nothing that is not in the records.
 - Times are RFC 3339 in UTC. Bytes that are no text stand as base64.
 
 Clauses: S5.4, S5.5.
@@ -44,7 +45,7 @@ def export(store: Archive, vault: Vault, person: str) -> dict[str, object]:
         if record.sequence in own or any(mark in record.leaf for mark in named):
             leaf = json.loads(record.leaf)
             leaves.append(leaf)
-            records.append(_told(store, vault, record, leaf, person if record.sequence in own else ""))
+            records.append(_told(store, vault, record, leaf, about="" if record.sequence in own else person))
     return {
         "subject": person,
         "log": head[0],
@@ -57,9 +58,9 @@ def export(store: Archive, vault: Vault, person: str) -> dict[str, object]:
 
 
 def _told(
-    store: Archive, vault: Vault, record: StoredRecord, leaf: Mapping[str, object], owner: str
+    store: Archive, vault: Vault, record: StoredRecord, leaf: Mapping[str, object], *, about: str
 ) -> dict[str, object]:
-    sealed = store.read(lambda tx: tx.find_sealed(record.sequence)) if owner else None
+    sealed = store.read(lambda tx: tx.find_sealed(record.sequence))
     told: dict[str, object] = {
         "sequence": record.sequence,
         "timestamp": leaf.get("timestamp", ""),
@@ -70,7 +71,7 @@ def _told(
     if sealed is None:
         return told
     try:
-        fields = vault.unseal(sealed)
+        fields = vault.unseal(sealed, about)
     except ForgottenError:
         return told | {"sealed": "destroyed"}
     return told | {"sealed": {name: plain(value) for name, value in fields.items()}}
