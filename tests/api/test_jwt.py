@@ -318,7 +318,7 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def served() -> Iterator[Served]:
     with Served(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from demur.errors import DemurError
 from demur.server import authzen, docs, guard, openapi, problems
-from demur.server.login import Doors
+from demur.server.oidc import doors
 from demur.server.routes import ROUTES, health
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def build(service: Service) -> Front:
     for route in ROUTES:
         endpoint = front.route(route.answer)
         _add(api, route.method, route.path, endpoint, route.handling.__doc__ or "", openapi.operation(route))
-    for method, path, answering in Doors().routes():
+    for method, path, answering in doors(service):
         api.router.add_route(path, front.route(answering), methods=[method], include_in_schema=False)
     written = openapi.document(api, ROUTES)
     api.router.add_route("/openapi.json", lambda _: JSONResponse(written), include_in_schema=False)

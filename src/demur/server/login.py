@@ -96,7 +96,7 @@ class Doors:
             sent = request.headers["authorization"].partition(" ")[2].strip()
             await asyncio.to_thread(people.log_out, roster.digest(sent))
         response = Response(status_code=204) if _wants_json(request) else RedirectResponse("/login", 303)
-        cookies.take_back(response, secure=_is_secure(service))
+        cookies.take_back(response, secure=is_secure(service))
         return response
 
     async def me(self, service: Service, request: HttpRequest) -> Response:
@@ -131,15 +131,20 @@ class Doors:
         return JSONResponse({"name": name}) if _wants_json(request) else RedirectResponse("/login", 303)
 
 
-async def enter(service: Service, request: HttpRequest, people: People, person_id: str) -> Response:
-    """A fresh login for somebody who proved who they are; raises `AccessError` and `StoreError`."""
+async def enter(
+    service: Service, request: HttpRequest, people: People, person_id: str, *, is_sent: bool = False
+) -> Response:
+    """A fresh login for somebody who proved who they are, `is_sent` where another site sent their browser here.
+
+    Raises `AccessError` and `StoreError`.
+    """
     before = roster.digest(cookies.kept(request))
     credential = await asyncio.to_thread(people.log_in, person_id, instead_of=before)
-    if _is_browser(request):
-        response: Response = RedirectResponse("/me", 303)
-        cookies.put(response, credential, secure=_is_secure(service))
-        return response
-    return JSONResponse({"credential": credential})
+    if not is_sent and not _is_browser(request):
+        return JSONResponse({"credential": credential})
+    response = pages.arrived() if is_sent else RedirectResponse("/me", 303)
+    cookies.put(response, credential, secure=is_secure(service))
+    return response
 
 
 async def fields(request: HttpRequest) -> dict[str, str]:
@@ -184,5 +189,6 @@ def _wants_json(request: HttpRequest) -> bool:
     return "text/html" not in request.headers.get("accept", "")
 
 
-def _is_secure(service: Service) -> bool:
+def is_secure(service: Service) -> bool:
+    """Whether browsers reach the service over HTTPS."""
     return service.base_url.startswith("https:")

@@ -43,6 +43,13 @@ def choose(tenants: tuple[str, ...], link: str) -> HTMLResponse:
     )
 
 
+def arrived() -> HTMLResponse:
+    """On to the own pages: by a step of its own, since a browser that another site sent brings no strict cookie."""
+    page = _page("Demur", '<p><a href="/me">Go on</a></p>')
+    page.headers["Refresh"] = "0; url=/me"
+    return page
+
+
 def logged_in(name: str, token: str) -> HTMLResponse:
     """Who is logged in, and the way out."""
     return _page(

@@ -117,9 +117,7 @@ def check(settings: ServerSettings) -> ServerSettings:
     host, _, port = settings.bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise ConfigurationError(f"expected `bind` as `address:port`, found `{settings.bind[:80]}`")
-    for name, issuer in settings.issuers.items():
-        trust.check_issuer(name, issuer)
-    trust.check_certificates(settings.certificates)
+    _check_trust(settings)
     homes: dict[Path, str] = {}
     for name, tenant in settings.tenants.items():
         try:
@@ -134,3 +132,13 @@ def check(settings: ServerSettings) -> ServerSettings:
             )
         homes[home] = name
     return settings
+
+
+def _check_trust(settings: ServerSettings) -> None:
+    for name, issuer in settings.issuers.items():
+        trust.check_issuer(name, issuer)
+    trust.check_certificates(settings.certificates)
+    if settings.provider is not None:
+        trust.check_url(settings.provider.issuer)
+        if settings.provider.tenant not in settings.tenants or not settings.base_url:
+            raise ConfigurationError("expected `base_url` and a tenant that there is for `provider`, found less")

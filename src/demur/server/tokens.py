@@ -136,8 +136,6 @@ class Tokens:
 
     async def identify(self, sent: bytes) -> Identity:
         """Whose token this is; raises `UnauthenticatedError`, and `StoreError` where no keys are to be had."""
-        if len(sent) > MAX_BYTES:
-            raise UnauthenticatedError(f"expected a token of at most {MAX_BYTES} bytes, found more")
         digest = roster.digest(sent)
         checked_at, identity = self._checked.get(digest, (float("-inf"), None))
         if identity is None or self._pace() - checked_at > REMEMBER_SECONDS:
@@ -151,6 +149,16 @@ class Tokens:
         return identity
 
     async def _check(self, sent: bytes) -> Identity:
+        name, issuer, claims = await self.claims(sent)
+        identity = _identity(name, issuer, claims)
+        if identity is None:
+            raise UnauthenticatedError("expected a token that says who calls and what they may do, found less")
+        return identity
+
+    async def claims(self, sent: bytes) -> tuple[str, Issuer, Mapping[str, Any]]:
+        """Steps 1 to 3: the name of the issuer in the settings, the issuer, and what it says; raises as `identify`."""
+        if len(sent) > MAX_BYTES:
+            raise UnauthenticatedError(f"expected a token of at most {MAX_BYTES} bytes, found more")
         try:
             unchecked = jws.extract_compact(sent)
             header, said = unchecked.headers(), json.loads(unchecked.payload)
@@ -163,11 +171,7 @@ class Tokens:
         key = await keys.find(key_name, algorithm)
         if key is None:
             raise UnauthenticatedError("expected a token signed by its issuer's key, found another")
-        claims = self._verified(sent, key, algorithm, issuer)
-        identity = _identity(name, issuer, claims)
-        if identity is None:
-            raise UnauthenticatedError("expected a token that says who calls and what they may do, found less")
-        return identity
+        return name, issuer, self._verified(sent, key, algorithm, issuer)
 
     def _verified(self, sent: bytes, key: Key, algorithm: str, issuer: Issuer) -> Mapping[str, Any]:
         """Step 3; raises `UnauthenticatedError`."""
