@@ -8,15 +8,16 @@ by pseudonyms.
 from __future__ import annotations
 
 from concurrent.futures import TimeoutError as LateError
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from demur.core import lever
+from demur.core import lever, retention
 from demur.core.intake import Caller
 from demur.core.record import Draft
 from demur.errors import OverloadedError, StoreError
-from demur.steps import denials, exporting, forgetting, levers, ruling, telling
+from demur.steps import denials, exporting, forgetting, levers, retaining, ruling, telling
 from demur.steps.deciding import Session
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from demur.core.forgetting import Erasure, Hold
     from demur.core.lever import Levers, Opening, Stop
     from demur.core.record import Json
+    from demur.core.retention import RetentionClass
     from demur.ports import LedgerState
     from demur.steps.denials import Held
     from demur.steps.levers import Act
+    from demur.steps.retaining import Retention
     from demur.steps.world import Active, World
 
 LOCAL = Caller()
@@ -178,6 +181,22 @@ class Operated:
         who = self._operator(credential, reason)
         self._do(self._active, lambda session: forgetting.release(session, who, hold_id))
 
+    def retain(self, classes: tuple[RetentionClass, ...], *, credential: str, reason: str) -> Retention:
+        """Destroy what was sealed in records that are older than their class's period; leaves and proofs stay (S5.5).
+
+        Nothing of a person under a hold ends, and nothing that the gate still needs. An act that was interrupted is
+        taken up first. `pending` while a reader keeps a copy. Raises as `kill`, and `ConfigurationError`.
+        """
+        who = self._operator(credential, reason)
+        wanted = retention.check(classes)
+        if (interrupted := self._world.store.read(retaining.under_way)) is not None:
+            self._end(interrupted)
+        return self._end(self._do(self._active, lambda session: retaining.begin(session, who, wanted)))
+
+    def plan_retention(self, classes: tuple[RetentionClass, ...]) -> Retention:
+        """What `retain` would take by now; raises `ConfigurationError` and `StoreError`."""
+        return retaining.plan(self._world.store, self._world.vault, retention.check(classes))
+
     def rotate_master(self, *, credential: str, reason: str) -> int:
         """Change the master key: wrap every person's key anew (how many) and destroy the old one. Raises as `kill`,
         and `ConfigurationError` where the master key is not in a file here.
@@ -211,6 +230,13 @@ class Operated:
             return self._do(self._active, lambda session: forgetting.finish(session, erasure, records))
         except StoreError as error:
             return msgspec.structs.replace(erasure, why=str(error))
+
+    def _end(self, act: Retention) -> Retention:
+        while act.next < act.size:
+            found = retaining.look(self._world.store, act)
+            act = self._do(self._active, partial(retaining.destroy, act=act, found=found))
+        self._do(self._active, retaining.scrub)
+        return self._do(self._active, partial(retaining.finish, act=act))
 
     def _in_force(self) -> Active:
         """What is decided by; raises `StoreError` where others may be in force by now."""

@@ -187,6 +187,9 @@ class Transaction(Protocol):
         """Reviews in one of `states`, the earliest deadline first."""
 
     def find_sealed(self, sequence: int) -> Sealed | None: ...
+    def forget_sealed(self, sequences: Collection[int]) -> None:
+        """Destroy these sealed values for good; `store.copies` is not empty while somebody who reads keeps a copy."""
+
     def find_record(self, sequence: int) -> StoredRecord | None: ...
     def find_meta(self, name: str) -> bytes | None: ...
     def put_meta(self, name: str, value: bytes) -> None:

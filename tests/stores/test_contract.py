@@ -415,3 +415,40 @@ def test_a_log_id_is_a_token(log: str) -> None:
 
     with pytest.raises(LedgerError, match="expected a log id"):
         MemoryStore(log)
+
+
+# Forgetting.
+
+
+def test_sealed_values_that_were_forgotten_are_gone_and_their_records_stay(store: Store) -> None:
+    for number in range(3):
+        store.submit(rows.append(number)).result(WAIT)
+    before = list(store.records())
+    store.submit(lambda tx: tx.forget_sealed([1])).result(WAIT)
+    kept, gone, last = store.read(lambda tx: [tx.find_sealed(number) for number in range(3)])
+    assert (kept, last) == (rows.sealed(0), rows.sealed(2))
+    assert gone is not None
+    assert (gone.wrapped_key, gone.nonce, gone.ciphertext) == (b"", b"", b"")
+    assert (gone.key_id, gone.commit_root) == (rows.sealed(1).key_id, rows.sealed(1).commit_root)
+    assert list(store.records()) == before
+
+
+def test_what_a_work_forgot_is_gone_for_the_works_after_it_and_back_where_it_gave_up(store: Store) -> None:
+    store.submit(rows.append()).result(WAIT)
+
+    def give_up(tx: Transaction) -> None:
+        tx.forget_sealed([0])
+        assert tx.find_sealed(0) != rows.sealed(0)
+        raise Stop
+
+    gave_up, after = together(store, give_up, lambda tx: tx.find_sealed(0))
+    assert isinstance(gave_up.exception(), Stop)
+    assert after.result() == rows.sealed(0)
+
+
+def test_forgetting_what_is_not_sealed_is_no_error_and_a_reader_forgets_nothing(store: Store) -> None:
+    store.submit(lambda tx: tx.append(rows.draft(is_sealed=False))).result(WAIT)
+    store.submit(lambda tx: tx.forget_sealed([0, 7])).result(WAIT)
+    assert store.read(lambda tx: (tx.find_sealed(0), tx.find_sealed(7))) == (None, None)
+    with pytest.raises(StoreError):
+        store.read(lambda tx: tx.forget_sealed([0]))

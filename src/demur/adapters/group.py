@@ -19,7 +19,7 @@ from demur.adapters import growth
 from demur.adapters.committed import ENDED, check_checkpoint
 from demur.adapters.counters import NEVER, Counters, Key
 from demur.adapters.growth import Growth
-from demur.adapters.writes import Appended, Writes, by_age, by_urgency
+from demur.adapters.writes import Appended, Writes, blank, by_age, by_urgency
 from demur.core import record
 from demur.core.ledger import merkle, tile
 from demur.core.record import Draft, Entry, Sealed, WriterStamp
@@ -28,6 +28,8 @@ from demur.errors import StoreError
 from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Tree, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from demur.adapters.committed import Committed
     from demur.core.ledger.tile import Frontier
 
@@ -180,7 +182,14 @@ class Group:
 
     def find_sealed(self, sequence: int) -> Sealed | None:
         appended = self._appended(sequence)
-        return appended.sealed if appended else self._committed.find_sealed(_key_number(sequence))
+        found = appended.sealed if appended else self._committed.find_sealed(_key_number(sequence))
+        return blank(found) if found and sequence in self.writes.forgotten else found
+
+    def forget_sealed(self, sequences: Collection[int]) -> None:
+        self._check_open()
+        self.writes.scrub = True
+        for sequence in sequences:
+            self._put(self.writes.forgotten, sequence, None)
 
     # Transaction: the tree.
 

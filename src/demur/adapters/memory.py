@@ -16,7 +16,7 @@ from demur.adapters.clock import SystemClock
 from demur.adapters.counters import NEVER, Counters
 from demur.adapters.group import EARLIEST, EMPTY, Group
 from demur.adapters.writer import MAX_GROUP, MAX_QUEUED, Writer
-from demur.adapters.writes import by_age, by_urgency
+from demur.adapters.writes import blank, by_age, by_urgency
 from demur.core import record
 from demur.core.ledger.tile import Frontier
 from demur.core.terms import Timestamp
@@ -194,6 +194,8 @@ class _Tables:
             self.records.append(appended.stored())
             if appended.sealed is not None:
                 self._sealed[appended.sequence] = appended.sealed
+        for sequence in writes.forgotten.keys() & self._sealed.keys():
+            self._sealed[sequence] = blank(self._sealed[sequence])
         self._tiles.update(writes.tiles)
         self._checkpoints.update(writes.checkpoints)
         self._requests.update(writes.requests)

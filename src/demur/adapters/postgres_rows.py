@@ -206,6 +206,9 @@ class PostgresGroup(Group):
 def write(cursor: Cursor[_Row], log: str, writes: Writes) -> None:
     """Put into the open transaction what a group wrote; raises `psycopg.Error`, in a pipeline only at its end."""
     _write_ledger(cursor, log, writes)
+    if writes.forgotten:
+        blank = "UPDATE sealed SET wrapped_key = '', nonce = '', ciphertext = '' WHERE log = %s AND sequence = ANY(%s)"
+        _run(cursor, blank, log, Numbers(writes.forgotten))
     _write_tree(cursor, log, writes)
     _write_counters(cursor, log, writes)
     if writes.requests:

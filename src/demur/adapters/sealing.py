@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from demur.core.ledger import merkle
 from demur.core.record import Sealed
-from demur.errors import LedgerError
+from demur.errors import ForgottenError, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -203,6 +203,8 @@ def unlock(person: PersonKey, name: str, value: bytes) -> bytes:
 
 
 def _open(person: PersonKey, sealed: Sealed) -> _Plain:
+    if not sealed.ciphertext:
+        raise ForgottenError("the sealed values of the record were destroyed at the end of their period")
     try:
         commitments = bytes.fromhex(sealed.commit_root + sealed.action_commitment)
         wrapped = sealed.wrapped_key

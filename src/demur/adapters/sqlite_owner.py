@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _MARK = "store.group"
 _STATE = "store.state"
+_COPIES = "store.copies"
 _OPEN, _CLOSED = b"open", b"closed"
 
 
@@ -116,6 +117,8 @@ class SqliteOwner:
             if not group.writes.is_empty():
                 sqlite_rows.write(connection, self._log, group.writes)
                 sqlite_rows.put_meta(connection, self._log, _MARK, mark)
+            if group.writes.scrub:
+                sqlite_rows.put_meta(connection, self._log, _COPIES, b"log")
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             self.abandon()
             raise StoreError(f"could not write the store `{self._path}`: {error}") from error
@@ -125,6 +128,25 @@ class SqliteOwner:
             if not self._is_durable(mark, group.head):
                 raise StoreError(f"could not commit to the store `{self._path}`: {error}") from error
         self._head, self._frontier, self._stamp = group.head, frontier, group.stamp
+        if group.writes.scrub:
+            self._scrub()
+
+    def _scrub(self) -> None:
+        """Cut the write-ahead log, in which what was forgotten still stands, to nothing; whoever reads prevents it.
+
+        The group is durable by now, so nothing that goes wrong here may fail it: the copies are still noted then.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.execute("PRAGMA busy_timeout=0")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout={int(sqlite_file.BUSY_SECONDS * 1000)}")
+            if not busy:
+                sqlite_rows.put_meta(connection, self._log, _COPIES, b"")
+        except sqlite3.Error:
+            self.abandon()  # the next group opens another connection
 
     def abandon(self) -> None:
         """Close the connection, which undoes what was not committed; the next group opens another."""

@@ -180,6 +180,9 @@ def only_log(connection: sqlite3.Connection) -> str:
 def write(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
     """Put into the open transaction what a group wrote; raises `sqlite3.Error`."""
     _write_ledger(connection, log, writes)
+    forgotten = [(log, sequence) for sequence in writes.forgotten]
+    blank = "UPDATE sealed SET wrapped_key = x'', nonce = x'', ciphertext = x'' WHERE log = ? AND sequence = ?"
+    connection.executemany(blank, forgotten)
     _write_tree(connection, log, writes)
     _write_counters(connection, log, writes)
     if writes.requests:

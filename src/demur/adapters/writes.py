@@ -38,18 +38,27 @@ def by_urgency(row: ReviewRow) -> tuple[int, int, str]:
     return row.deadline.nanos, row.sequence, row.id
 
 
+def blank(sealed: Sealed) -> Sealed:
+    """What is left of sealed values that were destroyed: whose they were, and the commitments in the leaf."""
+    return msgspec.structs.replace(sealed, wrapped_key=b"", nonce=b"", ciphertext=b"")
+
+
 class Writes:
-    """What a group wrote, by table. Flushed in this order: released, settled, then everything else."""
+    """What a group wrote, by table. Flushed in this order: released, settled, then everything else; records first,
+    then what is `forgotten` of them. `scrub` asks for no copy of that to stay in files.
+    """
 
     __slots__ = (
         "blobs",
         "checkpoints",
+        "forgotten",
         "grants",
         "meta",
         "records",
         "released",
         "requests",
         "reviews",
+        "scrub",
         "settled",
         "spends",
         "tiles",
@@ -59,6 +68,8 @@ class Writes:
         self.records: list[Appended] = []
         self.tiles: dict[TileKey, bytes] = {}
         self.checkpoints: dict[int, CheckpointRow] = {}
+        self.forgotten: dict[int, None] = {}
+        self.scrub = False
         self.requests: dict[bytes, RequestRow] = {}
         self.grants: dict[str, GrantRow] = {}
         self.reviews: dict[str, ReviewRow] = {}
@@ -72,6 +83,7 @@ class Writes:
         return not (
             self.records
             or self.checkpoints
+            or self.scrub
             or self.requests
             or self.grants
             or self.reviews

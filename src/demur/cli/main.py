@@ -21,8 +21,10 @@ from demur.cli import (
     ledger_checkpoint,
     ledger_export,
     ledger_reconcile,
+    ledger_retain,
     lever,
     meter,
+    person,
     policy,
     review,
     reviewer,
@@ -94,6 +96,7 @@ ledger.app.command("policy")(ledger_checkpoint.policy)
 ledger.app.command("accept-rollback")(ledger_checkpoint.accept_rollback)
 ledger.app.add_typer(ledger_checkpoint.keys, name="key")
 ledger.app.command("reconcile")(ledger_reconcile.reconcile)
+ledger.app.command("retain")(ledger_retain.retain)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")
@@ -101,6 +104,7 @@ app.add_typer(subject.app, name="subject")
 app.add_typer(backup.app, name="backup")
 app.add_typer(key.app, name="key")
 app.add_typer(caller.app, name="caller")
+app.add_typer(person.app, name="person")
 app.add_typer(lever.app, name="lever")
 app.add_typer(meter.app, name="meter")
 app.add_typer(lever.grants, name="grant")

@@ -57,6 +57,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     since: Timestamp
     operator: str
     sequence: int = 0
+    marks: tuple[str, ...] = ()
+    """As what the records of others name this person; pseudonyms too."""
 
 
 class Book(msgspec.Struct, frozen=True):

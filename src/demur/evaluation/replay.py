@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from demur.core import evidence, resolution
+from demur.core import evidence, resolution, retention
 from demur.core.decision import decide
 from demur.core.ledger import chain
 from demur.core.resolution import Layout
@@ -83,7 +83,8 @@ def check_sealed(records: Iterable[StoredRecord], archive: Archive, vault: Vault
 
     Raises `LedgerError`, also where nothing among the records tells why values are gone.
     """
-    count, gone, told = 0, dict[int, str](), _Told(set(), [])
+    count, told = 0, _Told(set(), [])
+    gone: list[tuple[Mapping[str, object], str]] = []
     for record in records:
         leaf = chain.read_leaf(record.leaf)
         told.note(leaf)
@@ -93,30 +94,30 @@ def check_sealed(records: Iterable[StoredRecord], archive: Archive, vault: Vault
                 _unseal(record.sequence, leaf, archive, vault)
             except ForgottenError:
                 sealed = archive.find_sealed(record.sequence)
-                gone[record.sequence] = sealed.key_id if sealed else ""
-    for sequence, key_id in gone.items():
-        if not told.explains(sequence, key_id):
-            message = f"record {sequence}: its sealed values cannot be opened, and no record tells why"
+                gone.append((leaf, sealed.key_id if sealed and sealed.ciphertext else ""))
+    for members, key_id in gone:
+        if not told.explains(members, key_id):
+            message = f"record {members.get('sequence')}: its sealed values cannot be opened, and no record tells why"
             raise LedgerError(message, hint="put back the store of keys; without it nothing about its persons opens")
     return Opened(count, len(gone))
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """The keys that were erased and the ranges of records whose period ended, as the records tell."""
+    """The keys that were erased and the periods that ended, as the records tell."""
 
     keys: set[object]
-    ranges: list[tuple[int, int]]
+    periods: list[Mapping[str, object]]
 
     def note(self, leaf: Mapping[str, object]) -> None:
         if leaf.get("type") == "erasure" and isinstance(keys := leaf.get("keys"), list):
             self.keys.update(keys)
-        first, last = leaf.get("first"), leaf.get("last")
-        if leaf.get("type") == "retention" and isinstance(first, int) and isinstance(last, int):
-            self.ranges.append((first, last))
+        if leaf.get("type") == "retention":
+            self.periods.append(leaf)
 
-    def explains(self, sequence: int, key_id: str) -> bool:
-        return key_id in self.keys or any(first <= sequence <= last for first, last in self.ranges)
+    def explains(self, leaf: Mapping[str, object], key_id: str) -> bool:
+        """`key_id` is "" where the values themselves are gone."""
+        return key_id in self.keys if key_id else any(retention.explains(leaf, period) for period in self.periods)
 
 
 def _judge(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: Vault) -> Finding:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from demur.ports import StoredRecord, Transaction, Vault
     from demur.steps.forgetting import Archive
 
-NAMES = ("actor", "subject", "reviewer")
-"""As what a leaf may name a person, by a pseudonym each."""
-
 
 def export(store: Archive, vault: Vault, person: str) -> dict[str, object]:
     """What is kept about `type:id`; raises `RulingError` where nothing is, and `StoreError` and `LedgerError`."""
@@ -36,7 +33,7 @@ def export(store: Archive, vault: Vault, person: str) -> dict[str, object]:
         message = f"expected a person about whom something is kept, found `{person[:80]}`"
         raise RulingError(message, hint="persons go by type and id, such as `user:ann`; one who was erased is unknown")
     head = store.read(lambda tx: (tx.log, tx.now, tx.head.size))
-    marks = [*keys, *(vault.blind_for(person, name).hex()[:32] for name in NAMES)]
+    marks = [*keys, *(vault.blind_for(person, name).hex()[:32] for name in forgetting.NAMES)]
     own = {sequence for sequence, key_id in forgetting.sealed_under(store, head[2]) if key_id in keys}
     named = [mark.encode() for mark in marks]
     leaves: list[dict[str, object]] = []

@@ -41,6 +41,8 @@ T = TypeVar("T")
 META = "forgetting"
 ERASED = "forgetting.erased."
 """Followed by a number: the erased keys, so many in each."""
+NAMES = ("actor", "subject", "reviewer")
+"""As what a leaf may name a person, by a pseudonym each."""
 RESTORED = "restored"
 """The manifest of the copy that a store was made from, until its first opening."""
 KEYS_A_PAGE = 1_000
@@ -161,7 +163,8 @@ def hold(session: Session, who: Act, person: str) -> Hold:
     tx, world = session.tx, session.world
     world.mark(person)  # whoever is held has a key from now on, so that what is sealed next is held too
     (key,) = world.vault.key_ids(person)
-    placed = Hold(id=secrets.token_hex(8), key=key, since=tx.now, operator=who.operator)
+    marks = tuple(world.mark(person, name) for name in NAMES)
+    placed = Hold(id=secrets.token_hex(8), key=key, since=tx.now, operator=who.operator, marks=marks)
     book = forgetting.with_hold(read(tx), placed)
     members: dict[str, Json] = {"hold": placed.id, "key": key, "operator": who.operator}
     entry = tx.append(Draft("hold_placed", members, who.seal(about=person)))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from demur.adapters.keys import KeyVault
 from demur.adapters.sqlite import SqliteReader
 from demur.adapters.zones import TzdataZones
+from demur.core import retention
 from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.recheck import altered
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.steps import denials, exporting, forgetting, levers, proving, ruling
+from demur.steps import denials, exporting, forgetting, levers, proving, retaining, ruling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from demur.adapters.sealing import Disclosure
     from demur.core.policy.document import Documents
     from demur.core.record import Sealed
+    from demur.core.retention import RetentionClass
     from demur.core.review import Review, ReviewState
     from demur.core.terms import Timestamp
     from demur.ports import Head, StoredRecord, Transaction, Tree
     from demur.steps.denials import Held
     from demur.steps.proving import Inclusion
+    from demur.steps.retaining import Retention
     from demur.steps.ruling import ReviewRequest
 
 from demur.wiring import databases
@@ -109,6 +112,10 @@ class Reader:
     def forgetting(self) -> list[dict[str, object]]:
         """The legal holds in force and the erasures that are not completed."""
         return self.store.read(lambda tx: forgetting.describe(tx, self.vault))
+
+    def plan_retention(self, classes: tuple[RetentionClass, ...]) -> Retention:
+        """What `Gateway.retain` would take by now; raises `ConfigurationError`."""
+        return retaining.plan(self.store, self.vault, retention.check(classes))
 
     def levers(self) -> list[dict[str, object]]:
         """The operator's levers that are on or open, with who moved them and why."""
