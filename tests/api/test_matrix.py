@@ -90,9 +90,16 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(service, keys, (ended, revoked, gone))
 
 
+def own(body: object) -> object:
+    """The body with whoever asks as its subject: a person speaks for nobody else."""
+    if not isinstance(body, dict):
+        return body
+    return {name: ASKED["subject"] if name == "subject" else own(value) for name, value in body.items()}
+
+
 def ask(served: Served, row: Row, credential: str = "") -> httpx2.Response:
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {credential}"} if credential else {})
-    body = b"" if row.method in {"GET", "DELETE"} else json.dumps(row.body).encode()
+    body = b"" if row.method in {"GET", "DELETE"} else json.dumps(own(row.body)).encode()
     return served.service.client.request(row.method, row.url, headers=headers, content=body)
 
 

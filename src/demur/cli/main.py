@@ -25,6 +25,7 @@ from demur.cli import (
     lever,
     meter,
     person,
+    person,
     policy,
     review,
     reviewer,
@@ -104,6 +105,7 @@ app.add_typer(subject.app, name="subject")
 app.add_typer(backup.app, name="backup")
 app.add_typer(key.app, name="key")
 app.add_typer(caller.app, name="caller")
+app.add_typer(person.app, name="person")
 app.add_typer(person.app, name="person")
 app.add_typer(lever.app, name="lever")
 app.add_typer(meter.app, name="meter")
