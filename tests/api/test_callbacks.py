@@ -79,7 +79,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"]))
             receiving.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(receiving.status)
-            self.send_header("location", "http://127.0.0.1/")
+            self.send_header("location", "/elsewhere")
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -201,14 +201,17 @@ def test_a_certificate_of_another_name_is_not_spoken_to(at: Desk, receiver: Rece
 
 
 def test_a_public_name_that_leads_inside_is_not_called(at: Desk, receiver: Receiver) -> None:
+    asked: list[tuple[str, bool]] = []
+
     def inside(host: str, port: int, *, is_private_allowed: bool) -> str:
-        assert host == "public.example.com"
+        asked.append((host, is_private_allowed))
         return resolve("127.0.0.1", port, is_private_allowed=is_private_allowed)
 
     at.rule(wait_for(at, receiver, 1_006, endpoint="https://public.example.com/"))
     telling = teller(at, receiver, inside)
     assert telling.tell() == 0
     telling.close()
+    assert asked == [("public.example.com", False)]
     assert receiver.got == []
 
 

@@ -18,7 +18,13 @@ facts:
 actions:
   read: {arguments: {pages: {type: int, change: true}}}
   list: {}
+  copy: {arguments: {pages: {type: int, change: true}}}
 rules:
+  - id: copy
+    effect: permit
+    actions: [copy]
+    when: [{name: long, expr: action.pages > 10, explain: it is long}]
+    obligations: [{id: mark-copy, type: watermark}]
   - id: read-long
     effect: permit
     actions: [read]
@@ -115,10 +121,14 @@ def test_a_permit_without_obligations_needs_no_registration(served: Serving) -> 
     assert ask(served, served.add("none"), read(3))["decision"] is True
 
 
-def test_the_remedy_is_judged_for_this_very_caller(served: Serving) -> None:
-    offered = ask(served, served.add("none"), read(11))["context"]["refusal"]["remediation"]["suggested_modifications"]
-    for repair in offered:
-        assert repair["set"]["action.pages"] <= 10
+def test_a_remedy_is_offered_only_to_whoever_could_carry_it_out(served: Serving) -> None:
+    asked = read(3) | {"action": {"name": "copy", "properties": {"pages": 3}}}
+
+    def offered(who: dict[str, str]) -> list[Any]:
+        return list(ask(served, who, asked)["context"]["refusal"]["remediation"]["suggested_modifications"])
+
+    assert offered(served.add("marking", obligations=("watermark",)))
+    assert offered(served.add("none")) == []
 
 
 def test_a_bare_batch_and_a_search_count_only_what_the_caller_can_carry_out(served: Serving) -> None:

@@ -11,7 +11,7 @@ import pytest
 from demur.core.intake import Caller
 from demur.core.review import ReviewState
 from demur.core.task import Problem, TaskStatus
-from demur.core.terms import Entity, Outcome
+from demur.core.terms import Category, Entity, Outcome
 from demur.errors import IntakeError, RulingError
 from demur.evaluation.replay import Status, replay
 from demur.steps.requesting import GIVE_UP_SECONDS, LEASE_SECONDS, Callback
@@ -108,6 +108,24 @@ def test_a_denial_for_what_the_caller_cannot_carry_out_judges_to_the_same_again(
     reader.close()
     assert [item.status for item in found] == [Status.SAME] * 3
     assert [item.recorded.split()[0] for item in found] == ["deny", "allow", "allow"]
+
+
+def test_a_permit_that_may_yet_oblige_denies_whoever_could_not_carry_it_out(tmp_path: Path) -> None:
+    """S3.3, S6.4"""
+    more = """  - id: list-frozen
+    effect: permit
+    actions: [list]
+    when: [{name: frozen, expr: account.frozen, explain: the account is frozen}]
+    obligations: [{id: seal, type: seal}]
+"""
+    shop = open_shop(tmp_path, policy=POLICY + more)
+    shop.account.is_down = True
+    marking = Caller("bot", None, frozenset({"watermark"}))
+    sealing = Caller("bot", None, frozenset({"watermark", "seal"}))
+    unsure, able = (shop.gate.decide(simple("list"), caller=caller) for caller in (marking, sealing))
+    shop.gate.close()
+    assert (unsure.outcome, unsure.reason.category) == (Outcome.DENY, Category.INSUFFICIENT_CONTEXT)
+    assert able.outcome is Outcome.ALLOW
 
 
 def test_a_repeated_id_gives_no_grant_to_whoever_is_not_registered_any_more(shop: Shop) -> None:
