@@ -41,6 +41,10 @@ class _Commitments(msgspec.Struct):
     action_commitment: str
 
 
+# Made once: threads that decode into a type for the first time at the same moment crash the library.
+_commitments = msgspec.json.Decoder(_Commitments)
+
+
 class Rows:
     """`group.Committed` over one connection and one log. What fails is remembered in `failure`."""
 
@@ -114,7 +118,7 @@ class Rows:
             return None
         # The commitments stand in the leaf alone, so what is unsealed is checked against the ledger itself.
         try:
-            leaf = msgspec.json.decode(row[4], type=_Commitments)
+            leaf = _commitments.decode(row[4])
         except msgspec.DecodeError as error:
             raise StoreError(f"record {sequence} does not commit to the sealed values beside it: {error}") from error
         return Sealed(row[0], row[1], row[2], row[3], leaf.commit_root, leaf.action_commitment)

@@ -118,6 +118,10 @@ def read_redemption(told: Mapping[str, object]) -> Redemption:
     )
 
 
+# Made here and not used: threads that convert into a type for the first time at the same moment crash the library.
+_KNOWN = msgspec.json.Decoder(wire.Answer), msgspec.json.Decoder(wire.Redemption)
+
+
 def _shaped(told: object, shape: type[T]) -> T:
     try:
         return msgspec.convert(told, shape)

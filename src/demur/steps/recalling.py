@@ -33,6 +33,9 @@ class _Leaf(msgspec.Struct):
     requesting_entity: _People = msgspec.field(default_factory=_People)
 
 
+_leaves = msgspec.json.Decoder(_Leaf)
+
+
 def recall(world: World, tx: Transaction, sequence: int, *, caller: str | None = None) -> Answer | None:
     """The answer of a decision; of a `caller` where one is named, and None where there is no such decision.
 
@@ -41,7 +44,7 @@ def recall(world: World, tx: Transaction, sequence: int, *, caller: str | None =
     record = tx.find_record(sequence)
     if record is None:
         return None
-    leaf = msgspec.json.decode(record.leaf, type=_Leaf)
+    leaf = _leaves.decode(record.leaf)
     is_theirs = caller is None or leaf.requesting_entity.caller == world.pseudonym("caller", caller)
     sealed = tx.find_sealed(sequence)
     if leaf.type != "decision" or not is_theirs or sealed is None:
