@@ -15,10 +15,11 @@ from demur.cli.terminal import HomeOption, JsonOption
 from demur.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from demur.core.ledger.chain import Link
     from demur.evaluation.replay import Finding
+    from demur.evaluation.verification import Verified
     from demur.ports import StoredRecord
     from demur.wiring import Reader
 
@@ -69,8 +70,12 @@ def verify(
     }
     if as_json:
         terminal.write_json(answer)
-        return
-    typer.echo(f"ok: {found.end.size} records of log `{reader.log}`, {found.sealed} of them with sealed values")
+    else:
+        _show_verified(found, answer)
+
+
+def _show_verified(found: Verified, answer: Mapping[str, object]) -> None:
+    typer.echo(f"ok: {found.end.size} records of log `{answer['log']}`, {found.sealed} of them with sealed values")
     if found.forgotten:
         typer.echo(f"forgotten: {found.forgotten} of those, as records tell")
     typer.echo(f"head: {answer['head']}")
