@@ -361,3 +361,19 @@ def test_one_name_in_two_actions_is_marked_as_the_action_asked_says() -> None:
     policy_set = policies(text)
     asked = {**BODY, "action": {"name": "lend", "properties": {"amount": 9}}}
     assert refuse(decided(policy_set, asked, {"core.held": False})).marks == {}
+
+
+def test_what_the_caller_cannot_carry_out_is_named_and_changing_the_request_is_not_advised() -> None:
+    """S6.4: what it would be obliged to may itself be confidential."""
+    open_, held = (
+        msgspec.structs.replace(
+            REFUSAL, messages={}, shown_messages={}, not_understood=("notify", "log"), confidential=names
+        )
+        for names in ((), ("t/held",))
+    )
+    said = phrase("not_understood", "en", wanted="Pay a bill.", types=("notify", "log"))
+    assert refused(open_)["missing_obligations"] == refused(held, audience=Audience.OPERATOR)["missing_obligations"]
+    assert refused(open_)["missing_obligations"] == ["notify", "log"]
+    assert [open_.why(), held.why(audience=Audience.OPERATOR), held.why() == said] == [said, said, False]
+    assert "missing_obligations" not in refused(held)
+    assert "missing_obligations" not in refused(REFUSAL)
