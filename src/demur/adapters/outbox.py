@@ -8,6 +8,7 @@ needs no row of its own: a sink is a place in the ledger, kept in the store, tha
 - A sink that cannot be reached is asked again, less and less often, for as long as it takes: the ledger waits.
 - An event that a sink refuses is sent `ATTEMPTS` times, then parked, where people see it and can send it again, and
   the next one is sent. So one event that nobody can digest does not hold up all others.
+- A defect of the program ends the thread; the lease ends after it, and another replica goes on.
 - Nothing here changes an answer. Where there is no sink nothing is written, read or started.
 """
 
@@ -173,13 +174,9 @@ class Courier:
         while not self._stopped.wait(pause):
             try:
                 pause = self.step()
-            except DemurError as error:
+            except (DemurError, OSError) as error:
                 pause = self._pause()
                 _logger.warning("sink `%s` could not be told: %s", self._name, error)
-            # The observer guard: a defect in a sink must not end the telling for ever.
-            except Exception:
-                pause = LONGEST_PAUSE_SECONDS
-                _logger.exception("sink `%s` could not be told", self._name)
         try:
             self._submit(self._give_back)
         except StoreError:
