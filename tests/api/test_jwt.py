@@ -100,7 +100,13 @@ def test_a_token_says_who_calls(world: World, key: Key, algorithm: str) -> None:
 
 
 def test_claims_say_tenant_roles_actor_and_subject(tmp_path: Path) -> None:
-    more: dict[str, Any] = {"tenant": "", "tenant_claim": "org", "roles": (), "roles_claim": "scope", "actor_claim": "azp"}
+    more: dict[str, Any] = {
+        "tenant": "",
+        "tenant_claim": "org",
+        "roles": (),
+        "roles_claim": "scope",
+        "actor_claim": "azp",
+    }
     more |= {"subject_type": "user", "roles_of": {"gate:call": (Role.CALLER,), "gate:audit": (Role.AUDITOR,)}}
     found = World(tmp_path, **more).ask(signed(org="ward", scope="openid gate:audit gate:call", azp="robot"))
 

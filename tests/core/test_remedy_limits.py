@@ -95,7 +95,7 @@ def test_no_more_than_four_repairs_lead_to_an_allow() -> None:
     """S9.1"""
     either = " || ".join(f"action.{name} == 1" for name in "abcdef")
     policy_set = shop(permit(either), arguments=ints("abcdef"))
-    found = remedied(policy_set, given(policy_set, **dict.fromkeys("abcdef", 0)))
+    found = remedied(policy_set, given(policy_set, None, **dict.fromkeys("abcdef", 0)))
     assert told(found) == [({f"action.{name}": 1}, "allow") for name in "abcd"]
 
 

@@ -25,7 +25,6 @@ from demur.cli import (
     lever,
     meter,
     person,
-    person,
     policy,
     review,
     reviewer,
@@ -105,7 +104,6 @@ app.add_typer(subject.app, name="subject")
 app.add_typer(backup.app, name="backup")
 app.add_typer(key.app, name="key")
 app.add_typer(caller.app, name="caller")
-app.add_typer(person.app, name="person")
 app.add_typer(person.app, name="person")
 app.add_typer(lever.app, name="lever")
 app.add_typer(meter.app, name="meter")
