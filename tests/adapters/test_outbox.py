@@ -18,7 +18,7 @@ from demur.adapters.sqlite import SqliteStore
 from demur.core.record import Draft
 from demur.core.terms import parse_timestamp
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.wiring import Settings, Sink, open_gate
+from demur.wiring import Settings, Sink, open_gate, send_parked
 from tests.adapters.test_webhook import SECRET, receiving
 from tests.flows.shop import open_shop, refund
 
@@ -291,6 +291,7 @@ def test_a_gate_tells_its_sinks_and_starts_nothing_where_it_has_none(
         refused = parts.gate.decide(ASKED)
         while not receiver.taken:
             pass
+        assert send_parked(parts.world.store, "siem") == 0
         parts.gate.close()
     assert json.loads(receiver.taken[0][1])["id"] == refused.audit_id
     parts = open_gate(Settings(tmp_path / "policies", tmp_path / "other"))

@@ -31,7 +31,7 @@ from demur.wiring.policies import (
 )
 from demur.wiring.reading import Reader, open_reader
 from demur.wiring.settings import Anchors, Settings
-from demur.wiring.sinks import Sink
+from demur.wiring.sinks import Sink, send_parked, sink_places
 
 __all__ = [
     "Anchors",
@@ -58,7 +58,9 @@ __all__ = [
     "read_tests",
     "reload_policies",
     "restore_backup",
+    "send_parked",
     "signed_proof",
     "signed_roots",
+    "sink_places",
     "zones",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from demur.adapters import outbox
 from demur.adapters.clock import SystemClock
 from demur.adapters.nats_sink import NatsSink
 from demur.adapters.outbox import Courier
@@ -15,12 +16,14 @@ from demur.core.record import check_log
 from demur.errors import ConfigurationError, LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+    from demur.adapters.outbox import Place
     from demur.adapters.outbox import Sink as Opened
     from demur.ports import Store
 
 _SECOND = 1_000_000_000
+_SECONDS = 30.0
 
 
 class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +43,16 @@ class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def open_couriers(store: Store, sinks: Mapping[str, Sink]) -> list[Courier]:
     """A courier for each sink, not started yet; raises `ConfigurationError` where a sink cannot be."""
     return [Courier(store, _checked(name), _open(name, sink), types=sink.types) for name, sink in sinks.items()]
+
+
+def sink_places(store: Store, names: Collection[str]) -> dict[str, Place | None]:
+    """How far each sink was told, what went wrong last, and the events that it refused; raises `StoreError`."""
+    return outbox.places(store, names)
+
+
+def send_parked(store: Store, name: str, sequences: Collection[int] = ()) -> int:
+    """Have events that a sink refused sent again, all where no records are named; how many. Raises `StoreError`."""
+    return store.submit(lambda tx: outbox.redrive(tx, name, sequences)).result(_SECONDS)
 
 
 def _open(name: str, sink: Sink) -> Opened:
