@@ -236,12 +236,12 @@ rules:
   - id: full
     effect: forbid
     category: state_conflict
-    disposition: wait
+    disposition: retry_after
     actions: [pay]
     when: [{name: f, expr: ledger.full, explain: it is full}]
     obligations: [{id: tell, type: notify, properties: {to: desk}}]
     messages: {end_user: {en: The till is full.}}
-  - {id: used, effect: forbid, category: quota_exceeded, disposition: retry_after, actions: [pay], when: [
+  - {id: used, effect: forbid, category: quota_exceeded, disposition: wait, actions: [pay], when: [
       {name: u, expr: ledger.used, explain: it is used}]}
   - {id: much, effect: forbid, actions: [pay], when: [{name: m, expr: action.n > 3, explain: it is much}]}
 """
@@ -262,7 +262,7 @@ def till(action: str = "pay", n: int = 1, text: str = TILL, **learned: State) ->
 def test_a_rule_says_what_to_do_next_only_where_it_is_known_to_hold() -> None:
     """S2.1, S3.4"""
     holds, unsure = till(ledger__full=True), till(ledger__full=Missing.UNKNOWN)
-    assert (holds.reason.category, holds.reason.disposition) == ("state_conflict", "wait")
+    assert (holds.reason.category, holds.reason.disposition) == ("state_conflict", "retry_after")
     assert holds.messages == holds.shown_messages == {Audience.END_USER: {"en": "The till is full."}}
     assert (unsure.reason.category, unsure.reason.disposition) == ("insufficient_context", "supply_context")
     assert unsure.messages == unsure.shown_messages == {}
@@ -274,11 +274,11 @@ def test_beside_what_is_confidential_the_first_category_of_s3_4_is_told(case: St
     both = till(case__open=case, ledger__full=True, ledger__used=True)
     assert (both.shown.category, both.shown.disposition, both.shown.policy_reference) == (
         "state_conflict",
-        "wait",
+        "retry_after",
         "till/full",
     )
     quota = till(case__open=case, ledger__used=True)
-    assert (quota.shown.category, quota.shown.disposition) == ("quota_exceeded", "retry_after")
+    assert (quota.shown.category, quota.shown.disposition) == ("quota_exceeded", "wait")
     assert [item.id for item in both.shown_obligations] == ["tell"]
 
 

@@ -119,8 +119,10 @@ def test_another_time_is_the_time_of_the_judgement() -> None:
 
 def test_where_the_facts_came_from_stays() -> None:
     """S6.1: a record of the judgement names the sources."""
-    decision = rejudge(ASKED, SHOP, Changes(values={"action.amount": 3}))
+    given = msgspec.structs.replace(ASKED, understands=frozenset({"notify"}))
+    decision = rejudge(given, SHOP, Changes(values={"action.amount": 3}))
     assert decision.facts.provenance == ASKED.provenance
+    assert decision.facts.understands == {"notify"}
     assert ASKED.provenance
 
 

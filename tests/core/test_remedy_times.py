@@ -45,7 +45,7 @@ def turns(text: str, now: Timestamp = NINE, horizon: int = DAY) -> set[Timestamp
             {0, MINUTE, 2 * MINUTE, 60 * MINUTE, 61 * MINUTE},
         ),
         ("time.now.getHours() * 60 + time.now.getMinutes() >= 1450", {0, 60 * MINUTE, 61 * MINUTE}),
-        ("time.now.getMinutes() >= 30", EVERY_HOUR | {hour + 30 * MINUTE for hour in EVERY_HOUR}),
+        ("time.now.getMinutes() >= 20", EVERY_HOUR | {hour + 20 * MINUTE for hour in EVERY_HOUR}),
         ("time.now.getMinutes() >= 70", EVERY_HOUR),
         ("time.now.getDayOfWeek() in [1, 2]", {0}),
         ("time.now.getDate() == 1", {0}),
