@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from typing import TYPE_CHECKING
 
-from bench import answering, deciding, http, ledger, loading, postgres, remedies, single
+from bench import answering, deciding, ledger, loading, over_http, postgres, remedies, single
 from bench.engines import versions
 from bench.table import Table
 from bench.timing import fsync_p50
@@ -33,7 +33,7 @@ def main() -> int:
         "answer": lambda: [answering.table(seconds=answering_seconds, folder=options.folder)],
         "postgres": lambda: [postgres.table(seconds=answering_seconds, folder=options.folder)],
         "ledger": lambda: ledger.tables(seconds=answering_seconds, folder=options.folder, has_10m=options.ten_million),
-        "http": lambda: [http.table(seconds=answering_seconds, rounds=rounds, folder=options.folder)],
+        "http": lambda: [over_http.table(seconds=answering_seconds, rounds=rounds, folder=options.folder)],
         "load": lambda: [loading.table(folder=options.folder)],
     }
     begin = time.perf_counter()

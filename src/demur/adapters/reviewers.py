@@ -46,6 +46,9 @@ class _File(msgspec.Struct, frozen=True):
     reviewers: tuple[Entry, ...] = ()
 
 
+_files = msgspec.json.Decoder(_File)
+
+
 class ReviewerBook:
     """The reviewers in a file, or in memory where there is no path. Safe to use from several processes."""
 
@@ -116,7 +119,7 @@ class ReviewerBook:
             message = f"expected `{self._path.name}` to be readable by its owner alone, found mode {mode}"
             raise ConfigurationError(message, hint=f"chmod 600 {self._path.name}")
         try:
-            return msgspec.json.decode(raw, type=_File)
+            return _files.decode(raw)
         except msgspec.DecodeError as error:
             message = f"`{self._path.name}` cannot be read: {error}"
             raise ConfigurationError(message) from error

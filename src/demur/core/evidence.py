@@ -67,6 +67,8 @@ class _People(msgspec.Struct):
 
 
 _answers = msgspec.msgpack.Decoder(_Answered)
+# What a type looks like is worked out once, here, before threads could do it at the same moment.
+msgspec.json.Decoder(_People)
 _DECODERS: dict[
     Outcome, msgspec.msgpack.Decoder[Grant] | msgspec.msgpack.Decoder[Refusal] | msgspec.msgpack.Decoder[Deferral]
 ] = {

@@ -68,6 +68,10 @@ class _Exchanged(msgspec.Struct, frozen=True):
     id_token: str
 
 
+_endpoints = msgspec.json.Decoder(Endpoints)
+_exchanged = msgspec.json.Decoder(_Exchanged)
+
+
 def doors(service: Service) -> tuple[tuple[str, str, Answering], ...]:
     """Every way in and out: method, path and who answers."""
     provider = service.settings.provider
@@ -166,7 +170,7 @@ class Client:
         auth = (self._provider.client_id, self._secret) if self._secret else None
         raw = await _ask("POST", endpoints.token_endpoint, form, auth)
         try:
-            sent = msgspec.json.decode(raw, type=_Exchanged).id_token
+            sent = _exchanged.decode(raw).id_token
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnauthenticatedError("expected an id token of the provider, found none") from error
         _, _, claims = await tokens.claims(sent.encode())
@@ -185,7 +189,7 @@ class Client:
             issuer = self._provider.issuer
             raw = await _ask("GET", issuer.rstrip("/") + "/.well-known/openid-configuration")
             try:
-                endpoints = msgspec.json.decode(raw, type=Endpoints)
+                endpoints = _endpoints.decode(raw)
                 for url in (endpoints.authorization_endpoint, endpoints.token_endpoint, endpoints.jwks_uri):
                     trust.check_url(url)
             except (msgspec.DecodeError, UnicodeDecodeError, ConfigurationError) as error:

@@ -104,6 +104,11 @@ class Route:
     example: Mapping[str, object] | None = None
     """A body that could be sent."""
 
+    def __post_init__(self) -> None:
+        if self.reads is not None:
+            # What a type looks like is worked out once, before threads could do it at the same moment.
+            msgspec.json.Decoder(self.reads)
+
     async def answer(self, service: Service, request: HttpRequest) -> Response:
         """The response; raises whatever `handling` raises."""
         if self.act is None:

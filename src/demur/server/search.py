@@ -57,6 +57,9 @@ class _Token(msgspec.Struct, frozen=True, array_like=True):
     after: str
 
 
+_tokens = msgspec.msgpack.Decoder(_Token)
+
+
 def page(gate: Gateway, identity: Identity, sought: Sought, members: Mapping[str, object]) -> dict[str, object]:
     """One page of results; raises `IntakeError`, `AccessError` and `StoreError`."""
     asked = _asked(sought, members)
@@ -169,7 +172,7 @@ def _token(mark: bytes, after: str) -> str:
 
 def _after(text: str, mark: bytes) -> str:
     try:
-        token = msgspec.msgpack.decode(base64.b64decode(text.encode(), b"-_", validate=True), type=_Token)
+        token = _tokens.decode(base64.b64decode(text.encode(), b"-_", validate=True))
     except (ValueError, binascii.Error, msgspec.DecodeError) as error:
         raise IntakeError("/page/token", expected="a token as it was given", found="another text") from error
     if token.search != mark:

@@ -63,6 +63,9 @@ class _Copy(msgspec.Struct):
     created: str
 
 
+_copies = msgspec.json.Decoder(_Copy)
+
+
 class Archive(Protocol):
     """What is read of a store, whether a gate has it open or only a reader."""
 
@@ -152,7 +155,7 @@ def restored(session: Session) -> None:
     tx = session.tx
     raw = tx.find_meta(RESTORED)
     if raw:
-        copy = msgspec.json.decode(raw, type=_Copy)
+        copy = _copies.decode(raw)
         members: dict[str, Json] = {"size": copy.size, "head": copy.head, "root": copy.root, "created": copy.created}
         tx.append(Draft("restored", members))
         tx.put_meta(RESTORED, b"")

@@ -55,6 +55,9 @@ class Callback(msgspec.Struct, frozen=True):
     """The statuses that are wanted; empty for all."""
 
 
+_callbacks = msgspec.msgpack.Decoder(Callback)
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """An access request. `key` is the idempotency key, `body` the digest of everything that was sent with it."""
 
@@ -244,7 +247,7 @@ def _notice(world: World, tx: Transaction, one: _Waiting) -> Notice | _Waiting |
     if _is_given_up(tx, one):
         return None
     try:
-        callback = msgspec.msgpack.decode(world.vault.unseal(one.sealed)["callback"], type=Callback)
+        callback = _callbacks.decode(world.vault.unseal(one.sealed)["callback"])
     except ForgottenError:
         return None
     return Notice(one.id, callback, task) if not callback.events or task.status in callback.events else None

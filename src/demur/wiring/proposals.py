@@ -45,6 +45,9 @@ class _Row(msgspec.Struct, frozen=True):
     at: str
 
 
+_rows = msgspec.json.Decoder(_Row)
+
+
 def propose(parts: Parts, files: Mapping[str, str], *, author: str) -> str:
     """Check documents and keep them as a proposal; returns their digest. Nothing changes until it is put in force.
 
@@ -82,7 +85,7 @@ def is_author(parts: Parts, digest: str, person: str) -> bool:
     found = parts.world.store.read(lambda tx: tx.find_meta(f"proposal.{digest}"))
     if not _DIGEST.fullmatch(digest) or found is None:
         raise RulingError("expected the digest of a proposal, found another", hint="propose the policies first")
-    return msgspec.json.decode(found, type=_Row).author == _mark(parts, person)
+    return _rows.decode(found).author == _mark(parts, person)
 
 
 def put_in_force(parts: Parts, digest: str, *, by: str) -> str:
