@@ -1,6 +1,6 @@
 """A plain service to compare with: FastAPI, pydantic and cedarpy, with a key and one looked-up fact; nothing recorded.
 
-Run by `bench/http.py` as `python -m bench.http_peer SOCKET`, where SOCKET is a listening descriptor.
+Run by `bench/over_http.py` as `python -m bench.http_peer SOCKET`, where SOCKET is a listening descriptor.
 """
 
 from __future__ import annotations
