@@ -122,7 +122,7 @@ def test_where_the_facts_came_from_stays() -> None:
     given = msgspec.structs.replace(ASKED, understands=frozenset({"notify"}))
     decision = rejudge(given, SHOP, Changes(values={"action.amount": 3}))
     assert decision.facts.provenance == ASKED.provenance
-    assert decision.facts.understands == {"notify"}
+    assert decision.facts.understands == frozenset({"notify"})
     assert ASKED.provenance
 
 
