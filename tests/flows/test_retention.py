@@ -202,6 +202,15 @@ def test_only_operators_order_it_and_say_why(shop: Shop, operator: str) -> None:
     assert not is_gone(shop, given)
 
 
+def test_an_act_that_another_call_completed_meanwhile_is_over(shop: Shop, operator: str) -> None:
+    shop.gate.decide(refund(100))
+    shop.clock.advance(31 * DAY)
+    plan, done = shop.gate.plan_retention(ALL), retain(shop, operator)
+    stale = retaining.Retention(id=done.id, since=plan.since, size=done.size, classes=ALL)
+    assert shop.gate._end(stale).state == "completed"
+    assert [leaf["type"] for leaf in leaves(shop)].count("retention_completed") == 1
+
+
 def test_it_goes_on_over_many_pages(shop: Shop, operator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retaining, "PAGE", 2)
     for number in range(5):

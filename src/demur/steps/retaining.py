@@ -116,8 +116,10 @@ def destroy(session: Session, act: Retention, found: list[tuple[_Leaf, str]]) ->
     """Step 2 for one page; what another call did meanwhile is not done twice."""
     tx = session.tx
     current = under_way(tx)
-    if current is None or (current.id, current.next) != (act.id, act.next):
-        return current or act
+    if current is None:
+        return msgspec.structs.replace(act, next=act.size)
+    if (current.id, current.next) != (act.id, act.next):
+        return current
     gone, after = judge(tx, session.world.vault, act, found)
     tx.forget_sealed(gone)
     tx.put_meta(META, _encode(after))
