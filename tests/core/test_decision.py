@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from demur.core.decision import decide
@@ -229,6 +230,26 @@ def test_contradicting_obligations_deny_and_name_both_rules() -> None:
     assert (decision.trigger, decision.determining) == ("a", ("a", "b"))
     assert decision.contradictions == (Contradiction("log", ("a", "b")),)
     assert (decision.obligations, decision.narrows, decision.grant_seconds) == ((), (), None)
+
+
+def test_satisfied_reviews_that_contradict_each_other_are_named() -> None:
+    """S3.5"""
+    rules = (
+        rule("a", "review", obligations=(obligation("log", level="full"),)),
+        rule("b", "review", obligations=(obligation("log", level="short"),)),
+    )
+    decision = decide(facts(approvals=tuple(map(approval, rules))), policy_set(*rules))
+    assert (decision.outcome, decision.category) == (Outcome.DENY, Category.INDETERMINATE)
+    assert decision.contradictions == (Contradiction("log", ("a", "b")),)
+
+
+def test_what_a_satisfied_review_obliges_to_beyond_the_caller_is_named() -> None:
+    """S6.4"""
+    granting = rule("a", "review", obligations=(obligation("log", level="full"), obligation("notify", to="boss")))
+    asked = msgspec.structs.replace(facts(approvals=(approval(granting),)), understands=frozenset({"log"}))
+    decision = decide(asked, policy_set(granting))
+    assert (decision.outcome, decision.category) == (Outcome.DENY, Category.POLICY_VIOLATION)
+    assert decision.beyond == ("notify",)
 
 
 def test_a_permit_that_might_contradict_is_asked_about_first() -> None:

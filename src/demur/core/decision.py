@@ -134,8 +134,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:
         """Duties that cannot all be kept, where they are why the answer is no (S3.5)."""
-        is_denied = self.outcome is Outcome.DENY and self.determining_mask & ~self.bucket.strict
-        if not is_denied or not self._granting_mask():
+        if not self._is_denied_by_duties() or not self._granting_mask():
             return ()
         return _combined(self.bucket, self._granting_mask() | self.determining_mask).contradictions
 
@@ -143,7 +142,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     def beyond(self) -> tuple[str, ...]:
         """The obligation types that whoever asks is not registered for, where they are why the answer is no (S6.4)."""
         understands = self.facts.understands
-        if understands is None or self.outcome is not Outcome.DENY or not self.determining_mask & ~self.bucket.strict:
+        if understands is None or not self._is_denied_by_duties():
             return ()
         granting = self._granting_mask()
         if not granting or self.contradictions:
@@ -161,6 +160,11 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
             return explanation.fault_of(rule, self.facts, self.policy_set)
         declared = self.policy_set.schema.slots[slot]
         return f"expected `{declared.path}` to be of type {declared.type}, found something else"
+
+    def _is_denied_by_duties(self) -> bool:
+        """Whether rules that would grant are among those that the denial rests on: permits, and satisfied reviews."""
+        granting = ~self.bucket.strict | self.satisfied_mask
+        return self.outcome is Outcome.DENY and bool(self.determining_mask & granting)
 
     def _granting_mask(self) -> int:
         return self.true_mask & self.bucket.permits | self.satisfied_mask
