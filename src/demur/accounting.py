@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from demur.core.refusal import Refusal
     from demur.core.terms import Outcome, Request
     from demur.steps.attesting import Registered, Verify
-    from demur.steps.deciding import Prepared, Session
+    from demur.steps.session import Prepared, Session
     from demur.steps.world import Active, World
 
 CANARY = Caller("canary")

@@ -35,8 +35,8 @@ from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, 
 from demur.operating import LOCAL
 from demur.reviewing import Reviewing
 from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
-from demur.steps.deciding import Session
 from demur.steps.inquiring import Purpose
+from demur.steps.session import Session
 from demur.steps.world import Outage
 
 if TYPE_CHECKING:

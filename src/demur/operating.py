@@ -18,7 +18,7 @@ from demur.core.intake import Caller
 from demur.core.record import Draft
 from demur.errors import OverloadedError, StoreError
 from demur.steps import denials, exporting, forgetting, levers, retaining, ruling, telling
-from demur.steps.deciding import Session
+from demur.steps.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -151,7 +151,7 @@ def test_a_live_grant_of_an_erased_person_is_not_redeemed(shop: Shop, operator: 
 
 def test_a_grant_examined_before_the_erasure_is_not_redeemed_after_it(shop: Shop, operator: str) -> None:
     from demur.steps import redeeming
-    from demur.steps.deciding import Session
+    from demur.steps.session import Session
 
     given = shop.gate.decide(refund(100))
     world, active = shop.parts.world, shop.gate._active

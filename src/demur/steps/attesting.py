@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from demur.core.record import Entry, Json
     from demur.core.terms import Outcome, Request
     from demur.ports import Transaction
-    from demur.steps.deciding import Prepared, Session
     from demur.steps.levers import Act
+    from demur.steps.session import Prepared, Session
     from demur.steps.world import World
 
     Verify = Callable[[bytes, bytes, bytes], bool]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,16 +28,17 @@ from demur.core.decision import Decision, decide
 from demur.core.grant import Binding, Grant, GrantState
 from demur.core.record import Draft
 from demur.core.refusal import refuse
-from demur.core.resolution import Approval, Facts, Learned
-from demur.core.review import Deferral, Review, ReviewState
+from demur.core.resolution import Facts, Learned
+from demur.core.review import Deferral, Review
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
-from demur.steps import denials, levers, mending
+from demur.steps import approving, denials, levers, mending, opening
+from demur.steps.session import Judged, Prepared
 from demur.steps.telling import News
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from demur.core.evidence import Answer
     from demur.core.intake import Caller
@@ -45,49 +46,15 @@ if TYPE_CHECKING:
     from demur.core.policy.duties import Duties
     from demur.core.record import Entry, Json
     from demur.core.refusal import Refusal
-    from demur.core.remedy import Remedies
     from demur.core.terms import Timestamp
-    from demur.ports import Transaction
     from demur.steps.denials import Recalled
+    from demur.steps.session import Session
     from demur.steps.world import Active, World
 
 USAGE = "usage"
 """The source name of the facts that Demur counts itself."""
 _encode = msgspec.msgpack.Encoder().encode
 _reviews = msgspec.msgpack.Decoder(Review)
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One transaction of one gate under one set of policies."""
-
-    world: World
-    active: Active
-    tx: Transaction
-    news: list[News] = field(default_factory=list)
-    """What is to be told once this is durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request with its facts, but for the usage facts `history`, which are read under the lock."""
-
-    request: Request
-    facts: Facts
-    learned: dict[str, Learned]
-    history: tuple[str, ...]
-    remedies: Remedies | None = None
-    """What leads out of the "no" that these facts give, where they are all known before the lock is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A request that was decided, with everything it was decided from."""
-
-    facts: Facts
-    decision: Decision
-    learned: dict[str, Learned]
-    remedies: Remedies | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +139,7 @@ def judged(session: Session, prepared: Prepared) -> Judged:
         learned = learned | counted
         facts = resolution.with_learned(facts, session.active.layout, counted)
     decision = decide(facts, session.active.policies)
-    if decision.outcome is Outcome.DEFER and (approvals := _approvals(session, facts)):
+    if decision.outcome is Outcome.DEFER and (approvals := approving.approvals(session, facts)):
         facts = resolution.with_approvals(facts, approvals)
         decision = decide(facts, session.active.policies)
     if decision.outcome is Outcome.ALLOW or facts is prepared.facts:
@@ -196,36 +163,6 @@ def _count(session: Session, path: str, facts: Facts) -> int | Missing:
     return found.total if counter.adds else found.count
 
 
-def _matching(session: Session, facts: Facts) -> Iterator[Review]:
-    for row in session.tx.matching_reviews(_match(session, facts)):
-        yield _reviews.decode(row.body)
-
-
-def _match(session: Session, facts: Facts) -> bytes:
-    """The blinded action digest, of which subject and actor are part, by which reviews of this action are found."""
-    return session.world.vault.blind_for(facts.request.subject.name, "match", facts.request.digest)
-
-
-def _approvals(session: Session, facts: Facts) -> tuple[Approval, ...]:
-    return tuple(
-        Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
-        for review in _matching(session, facts)
-        if _is_free(review, session.tx)
-    )
-
-
-def _is_free(review: Review, tx: Transaction) -> bool:
-    """Whether this approval can be used: it stands, and no grant holds it that was redeemed or still lives (S7.1)."""
-    if review.state_at(tx.now) is ReviewState.APPROVED:
-        return True
-    if review.state is not ReviewState.RESERVED or (review.approved_until and tx.now >= review.approved_until):
-        return False
-    row = tx.find_grant(review.grant_id)
-    if row is None:
-        return False
-    return row.state == GrantState.REVOKED or (row.state == GrantState.LIVE and tx.now >= row.expires_at)
-
-
 def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
     """The answer, its record and its row: one transaction."""
     match judged.decision.outcome:
@@ -236,20 +173,20 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
             _put_grant(session, judged, grant, entry, judged.decision)
             return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
         case Outcome.DEFER:
-            review, is_open = _review(session, judged)
+            review, is_open = opening.review(session, judged)
             refused, recalled = _refuse(session, judged)
             deferral = Deferral(review_id=review.id, deadline=review.deadline, refusal=refused)
             entry = _record(session, judged, deferral)
             session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refused, entry))
             if not is_open:
-                _put_review(session, judged, review, entry)
+                opening.put(session, judged, review, entry)
             return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
         case Outcome.DENY | Outcome.UNAVAILABLE:
             refusal, recalled = _refuse(session, judged)
             entry = _record(session, judged, refusal)
-            opening = levers.opening_for(session.world, session.tx, judged.facts.request)
-            if opening is not None and (duties := lever.duties_of(judged.decision)) is not None:
-                return _break_glass(session, judged, entry, opening, duties)
+            glass = levers.opening_for(session.world, session.tx, judged.facts.request)
+            if glass is not None and (duties := lever.duties_of(judged.decision)) is not None:
+                return _break_glass(session, judged, entry, glass, duties)
             session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refusal, entry))
             return evidence.stamped(refusal, _audit_id(session, entry), ""), entry
 
@@ -261,22 +198,22 @@ def _refuse(session: Session, judged: Judged) -> tuple[Refusal, Recalled]:
 
 
 def _break_glass(
-    session: Session, judged: Judged, denied: Entry, opening: Opening, duties: Duties
+    session: Session, judged: Judged, denied: Entry, glass: Opening, duties: Duties
 ) -> tuple[Grant, Entry]:
     """What the policies denied, as record `denied` says, is granted; the use is a record and waits for review (S12)."""
     world, tx = session.world, session.tx
-    review = reviews.open_afterwards(secrets.token_hex(8), now=tx.now, opened_by=opening.operator)
+    review = reviews.open_afterwards(secrets.token_hex(8), now=tx.now, opened_by=glass.operator)
     plain = _grant(judged, duties)
     grant = msgspec.structs.replace(
         plain,
-        obligations=(*plain.obligations, lever.to_review(opening.id, review.id)),
-        expires_at=min(plain.expires_at, judged.facts.now.plus(lever.MAX_GRANT_SECONDS), opening.until),
+        obligations=(*plain.obligations, lever.to_review(glass.id, review.id)),
+        expires_at=min(plain.expires_at, judged.facts.now.plus(lever.MAX_GRANT_SECONDS), glass.until),
     )
     request = judged.facts.request
     kept = evidence.fields(judged.facts, session.active.policies.schema, grant, judged.learned)
     sealed = world.seal(request, kept)
     members: dict[str, Json] = {
-        "break_glass": opening.id,
+        "break_glass": glass.id,
         "decision": denied.sequence,
         "grant": grant.id,
         "grant_expires_at": str(grant.expires_at),
@@ -284,11 +221,11 @@ def _break_glass(
     }
     entry = tx.append(Draft("glass_used", members, sealed))
     grant = msgspec.structs.replace(grant, token=token_of(world, grant.id))
-    _put_grant(session, judged, grant, denied, duties, break_glass=opening.id)
+    _put_grant(session, judged, grant, denied, duties, break_glass=glass.id)
     match = world.vault.blind("afterwards", review.id)  # no request finds it, so that it approves nothing
     tx.put_review(ReviewRow(review.id, denied.sequence, match, review.state.value, review.deadline, _encode(review)))
     session.news.append(
-        News("governance.lever.glass_used", opening.id, {**members, "audit_id": _audit_id(session, entry)})
+        News("governance.lever.glass_used", glass.id, {**members, "audit_id": _audit_id(session, entry)})
     )
     return msgspec.structs.replace(grant, audit_id=_audit_id(session, entry)), entry
 
@@ -322,16 +259,6 @@ def _grant_id(now: Timestamp) -> str:
     return f"{now.nanos // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
-def _review(session: Session, judged: Judged) -> tuple[Review, bool]:
-    """The review that this action waits for, and whether it was open already."""
-    decision, tx = judged.decision, session.tx
-    rules = [session.active.policies.rule(name) for name in decision.reviews if name not in decision.satisfied]
-    for review in _matching(session, judged.facts):
-        if review.state_at(tx.now) is ReviewState.PENDING and reviews.covers(review, rules):
-            return review, True
-    return reviews.open_review(secrets.token_hex(8), rules, now=tx.now), False
-
-
 def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
     facts, world, schema = judged.facts, session.world, session.active.policies.schema
     request = facts.request
@@ -355,7 +282,7 @@ def _put_grant(
     if grant.constraints:
         narrowed = msgspec.structs.replace(facts.request, arguments=grant.arguments)
         digest = intake.digest(narrowed, session.active.policies.schema)
-    used = _reserve(session, judged, grant.id)
+    used = approving.reserve(session, judged, grant.id)
     binding = Binding(
         action=world.vault.blind_for(facts.request.subject.name, "action", digest),
         policy=judged.decision.policy_digest,
@@ -370,30 +297,3 @@ def _put_grant(
         key = world.vault.blind(USAGE, counter.path, *whom)
         spent = usage.amount(counter, grant.arguments)
         tx.spend(SpendRow(counter.path, key, facts.now, spent, grant.id, grant.expires_at))
-
-
-def _reserve(session: Session, judged: Judged, grant_id: str) -> tuple[str, ...]:
-    """Set aside, in this very transaction, the approvals that this grant stands on (S7.1)."""
-    satisfied = set(judged.decision.satisfied)
-    used: list[str] = []
-    for approval in judged.facts.approvals:
-        row = session.tx.find_review(approval.review_id)
-        if row is not None and not satisfied.isdisjoint(rule for rule, _ in approval.rules):
-            satisfied.difference_update(rule for rule, _ in approval.rules)
-            put_review(session.tx, row, reviews.reserve(_reviews.decode(row.body), grant_id))
-            used.append(approval.review_id)
-    return tuple(used)
-
-
-def put_review(tx: Transaction, row: ReviewRow, review: Review) -> None:
-    """The row with the review as it stands now."""
-    tx.put_review(
-        msgspec.structs.replace(row, state=review.state.value, deadline=review.deadline, body=_encode(review))
-    )
-
-
-def _put_review(session: Session, judged: Judged, review: Review, entry: Entry) -> None:
-    match = _match(session, judged.facts)
-    session.tx.put_review(
-        ReviewRow(review.id, entry.sequence, match, review.state.value, review.deadline, _encode(review))
-    )

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from demur.core.record import Json
     from demur.ports import StoredRecord, Transaction, Vault
-    from demur.steps.deciding import Session
     from demur.steps.levers import Act
+    from demur.steps.session import Session
     from demur.steps.world import World
 
 T = TypeVar("T")

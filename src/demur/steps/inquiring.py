@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from demur.core.record import Json, Sealed
     from demur.core.refusal import Refusal
     from demur.core.resolution import Facts
-    from demur.steps.deciding import Judged, Prepared, Session
+    from demur.steps.session import Judged, Prepared, Session
     from demur.steps.world import Active
 
 

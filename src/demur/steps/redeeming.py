@@ -29,7 +29,7 @@ from demur.core.refusal import Reason, Refusal, wanted
 from demur.core.review import Review
 from demur.core.terms import Category, Disposition, Outcome, to_json
 from demur.errors import ForgottenError, IntakeError, LedgerError
-from demur.steps import deciding, denials, levers
+from demur.steps import approving, denials, levers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from demur.core.record import Json, Sealed
     from demur.core.terms import Request, Timestamp, Value
     from demur.ports import GrantRow, Transaction
-    from demur.steps.deciding import Session
     from demur.steps.levers import Act
+    from demur.steps.session import Session
     from demur.steps.world import Active, World
 
 _bindings = msgspec.msgpack.Decoder(Binding)
@@ -246,7 +246,7 @@ def _use_up(tx: Transaction, binding: Binding) -> None:
     for review_id in binding.reviews:
         row = tx.find_review(review_id)
         if row is not None:
-            deciding.put_review(tx, row, review.execute(_reviews.decode(row.body)))
+            approving.put_review(tx, row, review.execute(_reviews.decode(row.body)))
 
 
 def _refuse(session: Session, grant_id: str, objection: Objection, *, action: str = "") -> Refusal:

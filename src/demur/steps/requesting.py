@@ -24,12 +24,12 @@ from demur.core.review import Deferral, Review, ReviewState
 from demur.core.task import Problem, Task
 from demur.core.terms import Request, Timestamp
 from demur.errors import ForgottenError, LedgerError, OverloadedError
-from demur.steps import deciding, recalling, ruling
+from demur.steps import approving, recalling, ruling
 
 if TYPE_CHECKING:
     from demur.core.record import Json
     from demur.ports import ReviewRow, Transaction
-    from demur.steps.deciding import Session
+    from demur.steps.session import Session
     from demur.steps.world import World
 
 MAX_CALLERS = 64
@@ -155,7 +155,7 @@ def cancel(session: Session, caller: str, review_id: str, reason: str) -> Task |
     }
     sealed = _seal(world, tx, row, {"reason": reason.encode("utf-8", "replace")}) if reason else None
     tx.append(Draft("review_cancelled", members, sealed))
-    deciding.put_review(tx, row, reviews.cancel(review))
+    approving.put_review(tx, row, reviews.cancel(review))
     return tasks.of(reviews.cancel(review), tx.now)
 
 

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from demur.core.record import Json
     from demur.ports import Transaction, Vault
-    from demur.steps.deciding import Session
     from demur.steps.forgetting import Archive
     from demur.steps.levers import Act
+    from demur.steps.session import Session
 
 META = "retention"
 COPIES = "store.copies"

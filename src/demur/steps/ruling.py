@@ -20,14 +20,14 @@ from demur.core.refusal import Refusal
 from demur.core.review import Deferral, Review, ReviewState, Ruling, Verdict
 from demur.core.terms import Audience, Duration
 from demur.errors import ForgottenError, LedgerError, RulingError
-from demur.steps import deciding
+from demur.steps import approving
 
 if TYPE_CHECKING:
     from demur.core.record import Json
     from demur.core.review import Reviewer
     from demur.core.schema import Schema
     from demur.ports import ReviewRow, Transaction, Vault
-    from demur.steps.deciding import Session
+    from demur.steps.session import Session
     from demur.steps.world import World
 
 MAX_REASON = 4_000
@@ -123,7 +123,7 @@ def rule(session: Session, reviewer: Reviewer, review_id: str, verdict: Verdict,
         "state": after.state.value,
     }
     tx.append(Draft("review_ruled", members, sealed))
-    deciding.put_review(tx, row, after)
+    approving.put_review(tx, row, after)
     return after
 
 
@@ -174,4 +174,4 @@ def _barred(world: World, tx: Transaction, row: ReviewRow) -> frozenset[str]:
 
 def _expire(tx: Transaction, row: ReviewRow) -> None:
     tx.append(Draft("review_expired", {"review": row.id, "decision": row.sequence, "deadline": str(row.deadline)}))
-    deciding.put_review(tx, row, review.expire(_reviews.decode(row.body)))
+    approving.put_review(tx, row, review.expire(_reviews.decode(row.body)))
