@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 CUTOFF = $(shell $(BIN)/python -c "import datetime as d; print(d.date.today() - d.timedelta(days=7))")
+# Only one file of django-htmx is wanted, at build time.
+UNNEEDED := --no-emit-package django --no-emit-package asgiref --no-emit-package sqlparse
 COMPILE = $(UV) pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url --exclude-newer $(CUTOFF) --quiet
+	--no-header --no-annotate --no-emit-index-url $(UNNEEDED) --exclude-newer $(CUTOFF) --quiet
 
 # The interpreter is the one found here; none is ever downloaded.
 export UV_PYTHON_DOWNLOADS := never
@@ -69,8 +71,8 @@ attacks: $(VENV)/.dev ## Attack exports of the ledger in every way of docs/attac
 	$(BIN)/python -m tests.ledger
 
 lock: $(UV) ## Renew the lock files, with a cool-down of one week
-	$(COMPILE) --upgrade -o requirements.lock
 	$(COMPILE) --upgrade --all-extras --group check --group test --group mutation --group bench -o requirements-dev.lock
+	$(COMPILE) --upgrade --extra server -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) --extra server --extra postgres --extra anchor -c requirements-dev.lock -o deploy/requirements.lock
 
 clean: ## Remove what was made
@@ -93,7 +95,7 @@ define install
 	  VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes $(1) && \
 	  VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --offline -e .; \
 	else \
-	  $(BIN)/python -m pip install --quiet --require-hashes -r $(1) && \
+	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(1) && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
 	fi
 	@touch $@
