@@ -9,11 +9,11 @@ Clauses: S3.5, S7, S9.2, S10.
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from demur.core import canonical
 from demur.core.conform import describe as describe_value
+from demur.core.desk.risk import Risk
 from demur.core.policy.document import Alternative, Narrowing, Obligation, Panel
 from demur.core.policy.facts import ACTION, typed
 from demur.core.policy.located import Scalar, Table, describe, plain, shorten
@@ -38,15 +38,6 @@ MAX_QUORUM = 20
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", re.ASCII)
 _OBLIGATION_TYPE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}", re.ASCII)
 _ORDERED = {Kind.INT, Kind.DOUBLE}
-
-
-class Risk(StrEnum):
-    """How much is at stake in a review."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
 
 
 def read_messages(keys: Keys) -> dict[Audience, dict[str, str]]:
