@@ -167,3 +167,17 @@ def test_discovery_names_the_types_that_there_can_be(served: Serving) -> None:
     assert told["obligations_supported"] == ["custom", "notification", "session_termination", "step-up"]
     assert told["access_request_endpoint"] == "https://pdp.example.com/access/v1/requests"
     assert "urn:openid:authzen:capability:access-request" in told["capabilities"]
+
+
+def test_what_an_executor_says_of_itself_adds_nothing_to_what_it_is_registered_for(served: Serving) -> None:
+    able = served.add("carries-out", obligations=("watermark", "notification"))
+    partly = served.add("carries-out-less", obligations=("watermark",))
+    grant = ask(served, able, read(11))["context"]["grant"]
+    body = {"token": grant["token"], "arguments": {"pages": 11}, "understands": ["watermark", "notification"]}
+
+    refused = ask(served, partly, body, "/grants/redeem")
+    redeemed = ask(served, able, body, "/grants/redeem")
+
+    assert refused["redeemed"] is False
+    assert "`notification`" in refused["context"]["refusal"]["refusal_reason"]["explanation"]
+    assert redeemed["redeemed"] is True

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Redeeming(msgspec.Struct, frozen=True, kw_only=True):
     """Use up a grant. `arguments` are those that the action will be carried out with, exactly.
 
-    `understands` are the types of obligations that the executor carries out; a grant with another is not redeemed.
+    `understands` are the types of obligations that the executor carries out, among those that the caller is registered
+    for; a grant with another is not redeemed.
     """
 
     token: str
@@ -73,7 +74,9 @@ async def redeem(call: Call) -> object:
     Act only on `redeemed: true`, and only once. What is asked a second time is refused, whoever asks.
     """
     asked = call.given(Redeeming)
-    found = await call.run(lambda: call.gate.redeem(asked.token, asked.arguments, understands=asked.understands))
+    # What somebody says of themselves adds nothing to what they are registered for (S6.4).
+    understands = call.identity.obligations.intersection(asked.understands)
+    found = await call.run(lambda: call.gate.redeem(asked.token, asked.arguments, understands=understands))
     if not isinstance(found, Redemption):
         return _refused(found, {"redeemed": False})
     return Redeemed(
