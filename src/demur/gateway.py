@@ -29,7 +29,7 @@ from demur.accounting import NO_RHYTHM
 from demur.core import evidence, refusal
 from demur.core.grant import Completion
 from demur.core.record import Draft
-from demur.core.review import ReviewState, Verdict
+from demur.core.review import OPEN, Verdict
 from demur.core.terms import Timestamp
 from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, RulingError, StoreError
 from demur.operating import LOCAL
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from demur.core.intake import Caller
     from demur.core.record import Json
     from demur.core.refusal import Refusal
-    from demur.core.review import Review
+    from demur.core.review import Review, ReviewState
     from demur.core.terms import Request, Value
     from demur.ports import Transaction
     from demur.steps.attesting import Rhythm, Verify
@@ -196,9 +196,7 @@ class Gateway(Reviewing):
         except FAILURES as error:
             return self._unavailable(str(error))
 
-    def reviews(
-        self, *, states: tuple[ReviewState, ...] = (ReviewState.PENDING,), limit: int = 100
-    ) -> tuple[Review, ...]:
+    def reviews(self, *, states: tuple[ReviewState, ...] = OPEN, limit: int = 100) -> tuple[Review, ...]:
         """The reviews in these states, the earliest deadline first; raises `StoreError`."""
         return self._do(self._active, lambda session: ruling.list_reviews(session, states=states, limit=limit))
 

@@ -39,9 +39,9 @@ def list_(
 ) -> None:
     """List what waits for a person, the earliest deadline first. Reads only, also while a gate runs."""
     from demur import wiring
-    from demur.core.review import ReviewState
+    from demur.core.review import OPEN, ReviewState
 
-    states = tuple(ReviewState) if every else (ReviewState.PENDING,)
+    states = tuple(ReviewState) if every else OPEN
     with closing(wiring.open_reader(home)) as reader:
         now = reader.now()
         found = [(review, review.state_at(now)) for review in reader.reviews(states)]

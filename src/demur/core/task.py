@@ -71,7 +71,7 @@ def of(review: Review, now: Timestamp) -> Task:
     met = [sum(panel.role in ruling.roles for ruling in review.rulings) for panel in review.panels]
     return Task(
         id=review.id,
-        state=review.state_at(now),
+        state=review.told_at(now),
         status=status,
         opened_at=review.opened_at,
         expires_at=review.deadline,
@@ -89,9 +89,9 @@ def _status(review: Review, now: Timestamp) -> TaskStatus:
             return TaskStatus.APPROVED
         case ReviewState.DENIED:
             return TaskStatus.DENIED
-        case ReviewState.CANCELLED:
+        case ReviewState.CANCELLED | ReviewState.SUPERSEDED:
             return TaskStatus.CANCELLED
         case ReviewState.EXPIRED:
             return TaskStatus.EXPIRED
-        case ReviewState.PENDING:
+        case ReviewState.PENDING | ReviewState.ASSIGNED:
             return TaskStatus.PENDING if now < review.deadline else TaskStatus.EXPIRED

@@ -131,9 +131,9 @@ def find(world: World, tx: Transaction, caller: str, review_id: str) -> Task | N
 
 
 def state_of(tx: Transaction, review_id: str) -> ReviewState | None:
-    """Where a review stands now; `None` where there is none."""
+    """Where a review stands now, as requesters are told; `None` where there is none."""
     row = tx.find_review(review_id)
-    return None if row is None else _decode_review(row.body).state_at(tx.now)
+    return None if row is None else _decode_review(row.body).told_at(tx.now)
 
 
 def cancel(session: Session, caller: str, review_id: str, reason: str) -> Task | Problem:
@@ -146,7 +146,7 @@ def cancel(session: Session, caller: str, review_id: str, reason: str) -> Task |
     review = _decode_review(row.body)
     if review.opened_by:
         return Problem.UNKNOWN_TASK
-    if review.state_at(tx.now) is not ReviewState.PENDING:
+    if not review.state_at(tx.now).is_open:
         return Problem.INVALID_TASK_STATE
     members: dict[str, Json] = {
         "review": row.id,

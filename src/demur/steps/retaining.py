@@ -25,7 +25,7 @@ from demur.core import retention
 from demur.core.grant import GrantState
 from demur.core.record import Draft
 from demur.core.retention import RetentionClass
-from demur.core.review import Review, ReviewState
+from demur.core.review import OPEN, Review, ReviewState
 from demur.core.terms import Timestamp
 from demur.steps import denials, forgetting
 
@@ -42,7 +42,7 @@ META = "retention"
 COPIES = "store.copies"
 PAGE = 500
 """Records looked at, and at most destroyed, at a time."""
-_WAITING = {ReviewState.PENDING, ReviewState.APPROVED, ReviewState.RESERVED}
+_WAITING = {*OPEN, ReviewState.APPROVED, ReviewState.RESERVED}
 _Leaf = dict[str, object]
 
 

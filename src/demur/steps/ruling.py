@@ -17,7 +17,7 @@ import msgspec
 from demur.core import evidence, review
 from demur.core.record import Draft
 from demur.core.refusal import Refusal
-from demur.core.review import Deferral, Review, ReviewState, Ruling, Verdict
+from demur.core.review import OPEN, Deferral, Review, ReviewState, Ruling, Verdict
 from demur.core.terms import Audience, Duration
 from demur.errors import ForgottenError, LedgerError, RulingError
 from demur.steps import approving
@@ -87,7 +87,7 @@ def find(tx: Transaction, *, states: tuple[ReviewState, ...], limit: int) -> tup
 def expire_due(session: Session) -> int:
     """Record the reviews that silence has denied, each once; how many there were."""
     tx = session.tx
-    rows = tx.list_reviews(states=(ReviewState.PENDING.value,), limit=MAX_LISTED)
+    rows = tx.list_reviews(states=tuple(state.value for state in OPEN), limit=MAX_LISTED)
     due = [row for row in rows if row.deadline <= tx.now]
     for row in due:
         _expire(tx, row)
@@ -104,10 +104,10 @@ def rule(session: Session, reviewer: Reviewer, review_id: str, verdict: Verdict,
     if row is None:
         return RulingError(f"there is no review `{review_id[:64]}`")
     before = _reviews.decode(row.body)
-    if before.state is ReviewState.PENDING and before.state_at(tx.now) is ReviewState.EXPIRED:
+    if before.state.is_open and before.state_at(tx.now) is ReviewState.EXPIRED:
         _expire(tx, row)
     pseudonym = world.mark(f"reviewer:{reviewer.name}", "reviewer")
-    ruling = Ruling(pseudonym, tuple(sorted(reviewer.roles)), verdict, tx.now)
+    ruling = Ruling(pseudonym, tuple(sorted(reviewer.roles)), verdict, tx.now, tx.head.size)
     try:
         after = review.rule(before, ruling, reviewer=reviewer, barred=_barred(world, tx, row), now=tx.now)
     except RulingError as error:

@@ -55,7 +55,7 @@ def combine(rules: Sequence[Rule]) -> Duties:
             by_argument.setdefault(narrowing.argument, []).append((rule.id, narrowing))
     narrows, contradictions = [], _contradicting_types(rules)
     for argument, entries in sorted(by_argument.items()):
-        narrowed = _narrow(argument, [narrowing for _, narrowing in entries])
+        narrowed = narrowest(argument, [narrowing for _, narrowing in entries])
         if narrowed is None:
             ids = tuple(dict.fromkeys(rule_id for rule_id, _ in entries))
             contradictions.append(Contradiction(f"action.{argument}", ids))
@@ -79,23 +79,7 @@ def beyond(rules: Iterable[Rule], understands: Collection[str]) -> tuple[str, ..
     return tuple(sorted({item.type for rule in rules for item in rule.obligations if item.type not in understands}))
 
 
-def _form(obligation: Obligation) -> bytes:
-    return canonical.encode({"type": obligation.type, "properties": obligation.properties})
-
-
-def _contradicting_types(rules: Sequence[Rule]) -> list[Contradiction]:
-    demands: dict[str, dict[str, set[bytes]]] = {}
-    for rule in rules:
-        for obligation in rule.obligations:
-            demands.setdefault(obligation.type, {}).setdefault(rule.id, set()).add(_form(obligation))
-    return [
-        Contradiction(type_, tuple(by_rule))
-        for type_, by_rule in sorted(demands.items())
-        if len({frozenset(forms) for forms in by_rule.values()}) > 1
-    ]
-
-
-def _narrow(argument: str, parts: Sequence[Narrowing]) -> Narrowing | None:
+def narrowest(argument: str, parts: Sequence[Narrowing]) -> Narrowing | None:
     """The parts in one, or `None` where no value is left."""
     at_most = min((part.at_most for part in parts if part.at_most is not None), default=None)
     at_least = max((part.at_least for part in parts if part.at_least is not None), default=None)
@@ -111,3 +95,19 @@ def _narrow(argument: str, parts: Sequence[Narrowing]) -> Narrowing | None:
         if (at_most is not None and value > at_most) or (at_least is not None and value < at_least):
             return None
     return Narrowing(argument=argument, set=value)
+
+
+def _form(obligation: Obligation) -> bytes:
+    return canonical.encode({"type": obligation.type, "properties": obligation.properties})
+
+
+def _contradicting_types(rules: Sequence[Rule]) -> list[Contradiction]:
+    demands: dict[str, dict[str, set[bytes]]] = {}
+    for rule in rules:
+        for obligation in rule.obligations:
+            demands.setdefault(obligation.type, {}).setdefault(rule.id, set()).add(_form(obligation))
+    return [
+        Contradiction(type_, tuple(by_rule))
+        for type_, by_rule in sorted(demands.items())
+        if len({frozenset(forms) for forms in by_rule.values()}) > 1
+    ]

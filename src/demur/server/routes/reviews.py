@@ -15,7 +15,7 @@ import msgspec
 from starlette.responses import Response
 
 from demur.core.access import Act
-from demur.core.review import Review, ReviewState, Verdict
+from demur.core.review import OPEN, Review, ReviewState, Verdict
 from demur.errors import IntakeError
 from demur.server import streaming
 from demur.server.authzen import locale_of
@@ -149,7 +149,7 @@ async def stream(call: Call) -> object:
 
 def _states(text: str) -> tuple[ReviewState, ...]:
     if not text:
-        return (ReviewState.PENDING,)
+        return OPEN
     if text == "all":
         return tuple(ReviewState)
     try:
@@ -195,7 +195,7 @@ def _none() -> NotFoundError:
 
 
 _FILTERS = {
-    "status": "States, with commas between them, or `all`; pending ones where left out.",
+    "status": "States, with commas between them, or `all`; open ones where left out.",
     "risk": "Only reviews of this risk.",
     "role": "Only reviews that wait for people with this role.",
     "limit": f"How many, at most {MAX_LISTED}.",
