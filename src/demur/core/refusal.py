@@ -89,7 +89,9 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     repeats: int = 0
     """How many of the linked attempts went against advice (S8.1)."""
     bar: Bar | None = None
-    """What stands before any judging: a stop or a quarantine; Demur has words for it in every locale."""
+    """What stands before any judging: a stop, a quarantine, a review that ended. There are words for it everywhere."""
+    said: str = ""
+    """What the person wrote who refused in a review. It is for the requester, in whatever language it was written."""
     detail: str = ""
     """Words of Demur itself about this one refusal, where no rule decided (a grant that may not be redeemed)."""
 
@@ -182,7 +184,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         if said := wording.authored(reader, self.messages if is_trusted else self.shown_messages):
             return said, False
         if self.bar is not None and self._wanted():
-            return reader.say(self.bar.value, wanted=self._wanted()), True
+            quoted = reader.say("reviewer_said", said=self.said) if self.said else ""
+            return reader.sentences(reader.say(self.bar.value, wanted=self._wanted()), quoted), True
         # What failed inside Demur (a path, a host) is for those who run it.
         if self.detail and (is_trusted or self.outcome is not Outcome.UNAVAILABLE):
             return self.detail, False

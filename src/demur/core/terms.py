@@ -80,10 +80,16 @@ class Disposition(StrEnum):
 
 
 class Bar(StrEnum):
-    """What keeps a request from being judged, or a grant from being redeemed, whatever the policies say (S8.3, S12)."""
+    """What keeps a request from being judged, a grant from being redeemed or an approval from being claimed, whatever
+    the policies say (S7, S8.3, S12).
+    """
 
     STOPPED = "stopped"
     QUARANTINED = "quarantined"
+    REVIEW_DENIED = "review_denied"
+    REVIEW_EXPIRED = "review_expired"
+    REVIEW_ENDED = "review_ended"
+    APPROVAL_USED = "approval_used"
 
 
 class Audience(StrEnum):
