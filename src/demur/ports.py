@@ -13,16 +13,28 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from demur.core.resolution import Learned
-from demur.core.terms import Timestamp
+from demur.rows import (
+    ENDED_STATES,
+    CheckpointRow,
+    GrantRow,
+    Head,
+    RequestRow,
+    ReviewRow,
+    SpendRow,
+    StoredRecord,
+    Tree,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from demur.core.record import Draft, Entry, Sealed
-    from demur.core.terms import Request, State
+    from demur.core.terms import Request, State, Timestamp
 
 __all__ = [
+    "ENDED_STATES",
     "AnchorState",
     "CheckpointRow",
     "Checkpoints",
@@ -49,84 +61,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-class RequestRow(msgspec.Struct, frozen=True):
-    """Remembers an answered request (S1.4): `key` blinds caller and request id, `digest` blinds the action digest."""
-
-    key: bytes
-    digest: bytes
-    sequence: int
-
-
-class GrantRow(msgspec.Struct, frozen=True):
-    """A grant as stored; `body` is the domain's. States: live, redeemed, completed, failed, unknown, revoked."""
-
-    id: str
-    token_hash: bytes
-    sequence: int
-    state: str
-    expires_at: Timestamp
-    body: bytes
-
-
-class ReviewRow(msgspec.Struct, frozen=True):
-    """A review as stored; `match` blinds log, action digest, subject and actor, so that an approval is found again."""
-
-    id: str
-    sequence: int
-    match: bytes
-    state: str
-    deadline: Timestamp
-    body: bytes
-
-
-class SpendRow(msgspec.Struct, frozen=True):
-    """One grant counted by one counter (S4.1). It counts until `expires_at` unless its grant was redeemed."""
-
-    counter: str
-    key: bytes
-    at: Timestamp
-    amount: int
-    grant_id: str
-    expires_at: Timestamp
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """What a counter says: how many grants and the sum of their amounts."""
-
-    count: int
-    total: int
-
-
-class StoredRecord(msgspec.Struct, frozen=True):
-    """One record of the ledger: `leaf` is the exact bytes that are hashed."""
-
-    sequence: int
-    leaf: bytes
-    record_hash: bytes
-
-
-class Head(msgspec.Struct, frozen=True):
-    """The end of the ledger: its size and the hash of its last record (32 zero bytes when empty)."""
-
-    size: int
-    record_hash: bytes
-
-
-class Tree(msgspec.Struct, frozen=True):
-    """The ledger as a tree: its size and the RFC 6962 root over all records (SHA-256 of nothing when empty)."""
-
-    size: int
-    root: bytes
-
-
-class CheckpointRow(msgspec.Struct, frozen=True):
-    """A signed checkpoint as stored: `note` is the C2SP signed note that says size and root."""
-
-    size: int
-    root: bytes
-    note: bytes
 
 
 class Transaction(Protocol):
@@ -183,8 +117,16 @@ class Transaction(Protocol):
     def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
         """All reviews with this match, oldest first."""
 
-    def list_reviews(self, *, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        """Reviews in one of `states`, the earliest deadline first."""
+    def list_reviews(
+        self, *, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str] | None = None
+    ) -> tuple[ReviewRow, ...]:
+        """Reviews in one of `states`, by deadline, then id; those that come after this deadline and id."""
+
+    def ended_reviews(self, topic: bytes, *, limit: int) -> tuple[ReviewRow, ...]:
+        """Reviews of this topic on which people ruled (`ENDED_STATES`), those of the newest record first."""
+
+    def count_reviews(self, states: tuple[str, ...]) -> int:
+        """How many reviews are in one of `states`."""
 
     def find_sealed(self, sequence: int) -> Sealed | None: ...
     def forget_sealed(self, sequences: Collection[int]) -> None:

@@ -44,9 +44,9 @@ def grant(name: str, state: str = "live", sequence: int = 0) -> GrantRow:
 
 
 def review(
-    name: str, *, state: str = "pending", deadline: float = 60, sequence: int = 0, match: str = "m"
+    name: str, *, state: str = "pending", deadline: float = 60, sequence: int = 0, match: str = "m", topic: str = "t"
 ) -> ReviewRow:
-    return ReviewRow(name, sequence, match.encode(), state, at(deadline), b"body")
+    return ReviewRow(name, sequence, match.encode(), state, at(deadline), b"body", topic.encode())
 
 
 def spend(grant_id: str, *, amount: int = 1, when: float = 0, expires: float = 30, key: str = "k") -> SpendRow:

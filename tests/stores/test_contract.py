@@ -9,9 +9,10 @@ import pytest
 
 from demur.core.ledger import chain, merkle
 from demur.core.record import Draft
+from demur.core.review import ReviewState
 from demur.core.terms import MAX_INT, Timestamp
 from demur.errors import LedgerError, OverloadedError, StoreError
-from demur.ports import Head, Usage
+from demur.ports import ENDED_STATES, Head, Usage
 from tests.stores import rows
 
 if TYPE_CHECKING:
@@ -310,6 +311,85 @@ def test_reviews_are_listed_by_deadline_within_their_states(store: Store) -> Non
     assert store.read(lambda tx: tx.list_reviews(states=(), limit=9)) == ()
     assert store.read(lambda tx: tx.list_reviews(states=("pending",), limit=0)) == ()
     assert store.read(lambda tx: tx.list_reviews(states=("pending",), limit=2**80)) == (soon, late)
+
+
+def test_the_queue_is_paged_without_losing_or_repeating_a_review(store: Store) -> None:
+    kept = [
+        rows.review(
+            f"{index:02}", deadline=index % 4, state=("pending", "held", "denied")[index % 3], sequence=99 - index
+        )
+        for index in range(30)
+    ]
+    store.submit(rows.put(*kept)).result(WAIT)
+    expected = sorted((row.deadline, row.id) for row in kept if row.state != "denied")
+    found: list[tuple[Timestamp, str]] = []
+
+    def page(tx: Transaction) -> list[tuple[Timestamp, str]]:
+        rows_after = tx.list_reviews(states=("held", "pending"), limit=7, after=found[-1] if found else None)
+        return [(row.deadline, row.id) for row in rows_after]
+
+    while read := store.read(page):
+        found += read
+    assert found == expected
+
+
+@pytest.mark.parametrize("at", [Timestamp(-(10**30)), Timestamp(10**30)])
+def test_a_page_after_an_instant_that_no_store_holds_is_answered(store: Store, at: Timestamp) -> None:
+    store.submit(rows.put(rows.review("v"))).result(WAIT)
+    found = store.read(lambda tx: tx.list_reviews(states=("pending",), limit=9, after=(at, "")))
+    assert len(found) == (at.nanos < 0)
+
+
+def test_a_page_within_a_work_begins_after_what_it_is_told(store: Store) -> None:
+    store.submit(rows.put(rows.review("b"), rows.review("d"))).result(WAIT)
+
+    def work(tx: Transaction) -> object:
+        for name in "ace":
+            tx.put_review(rows.review(name))
+        return [row.id for row in tx.list_reviews(states=("pending", "pending"), limit=2, after=(rows.at(60), "b"))]
+
+    assert store.submit(work).result(WAIT) == ["c", "d"]
+
+
+def test_reviews_that_people_ruled_on_are_found_by_topic_newest_first(store: Store) -> None:
+    states = ("approved", "pending", "denied", "executed", "reserved", "expired", "cancelled")
+    kept = [rows.review(f"v{index}", state=state, sequence=index) for index, state in enumerate(states)]
+    store.submit(rows.put(*kept, rows.review("x", state="denied", topic="other", sequence=9))).result(WAIT)
+    found = lambda tx: [row.id for row in tx.ended_reviews(b"t", limit=9)]  # noqa: E731
+    assert store.read(found) == ["v4", "v3", "v2", "v0"]
+    assert store.read(lambda tx: [row.id for row in tx.ended_reviews(b"t", limit=2)]) == ["v4", "v3"]
+    assert store.read(lambda tx: tx.ended_reviews(b"t", limit=0)) == ()
+    assert store.read(lambda tx: tx.ended_reviews(b"", limit=9)) == ()
+
+    def work(tx: Transaction) -> object:
+        tx.put_review(rows.review("v4", sequence=4))
+        tx.put_review(rows.review("v1", state="denied", sequence=1))
+        tx.put_review(rows.review("v9", state="denied", sequence=9))
+        return [row.id for row in tx.ended_reviews(b"t", limit=4)]
+
+    assert store.submit(work).result(WAIT) == ["v9", "v3", "v2", "v1"]
+
+
+def test_reviews_are_counted_by_their_states(store: Store) -> None:
+    store.submit(rows.put(rows.review("a"), rows.review("b"), rows.review("c", state="denied"))).result(WAIT)
+    count = lambda tx: tx.count_reviews(("pending", "pending"))  # noqa: E731
+    assert store.read(count) == 2
+    assert store.read(lambda tx: tx.count_reviews(("pending", "denied"))) == 3
+    assert store.read(lambda tx: tx.count_reviews(())) == 0
+
+    def work(tx: Transaction) -> object:
+        tx.put_review(rows.review("a", state="denied"))
+        tx.put_review(rows.review("c"))
+        tx.put_review(rows.review("d"))
+        return tx.count_reviews(("pending",))
+
+    assert store.submit(work).result(WAIT) == 3
+    assert store.read(count) == 3
+
+
+def test_the_states_that_people_ruled_on_are_those_of_reviews() -> None:
+    ruled = {ReviewState.APPROVED, ReviewState.RESERVED, ReviewState.EXECUTED, ReviewState.DENIED}
+    assert set(ENDED_STATES) == {state.value for state in ruled}
 
 
 def test_a_listing_within_a_work_counts_what_the_work_changed(store: Store) -> None:

@@ -35,7 +35,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("append"), st.tuples(st.integers(0, 9), st.booleans())),
     st.tuples(st.just("request"), st.tuples(NAMES, st.integers(0, 9))),
     st.tuples(st.just("grant"), st.tuples(NAMES, STATES)),
-    st.tuples(st.just("review"), st.tuples(NAMES, STATES, SECONDS, st.integers(0, 3), NAMES)),
+    st.tuples(st.just("review"), st.tuples(NAMES, STATES, SECONDS, st.integers(0, 3), NAMES, NAMES)),
     st.tuples(st.just("spend"), st.tuples(NAMES, NAMES, st.integers(-5, 5), SECONDS, SECONDS)),
     st.tuples(st.just("settle"), st.tuples(NAMES)),
     st.tuples(st.just("release"), st.tuples(NAMES)),
@@ -176,8 +176,8 @@ def apply(tx: Transaction, name: str, values: tuple[Any, ...]) -> None:
         "append": lambda number, sealed: tx.append(rows.draft(number, is_sealed=sealed)),
         "request": lambda *v: tx.put_request(rows.request(*v)),
         "grant": lambda *v: tx.put_grant(rows.grant(*v)),
-        "review": lambda name, state, due, n, m: tx.put_review(
-            rows.review(name, state=state, deadline=due, sequence=n, match=m)
+        "review": lambda name, state, due, n, m, t: tx.put_review(
+            rows.review(name, state=state, deadline=due, sequence=n, match=m, topic=t)
         ),
         "spend": lambda *v: tx.spend(spending(*v)),
         "settle": tx.settle,
@@ -218,6 +218,9 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         [(tx.find_request(n.encode()), tx.find_grant(n), tx.find_review(n)) for n in names],
         [(tx.find_meta(n), tx.find_blob(n), tx.matching_reviews(n.encode())) for n in names],
         [tx.list_reviews(states=("pending", "denied"), limit=n) for n in (1, 2, 5)],
+        [tx.list_reviews(states=("pending", "denied"), limit=2, after=(rows.at(3), n)) for n in names],
+        [tx.ended_reviews(n.encode(), limit=2) for n in names],
+        [tx.count_reviews(states) for states in ((), ("pending",), ("denied", "approved"))],
         [tx.usage("refunds", n.encode(), rows.at(since)) for n in names for since in (2, 0, 4)],
     )
 

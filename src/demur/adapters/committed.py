@@ -44,8 +44,14 @@ class Committed(StoredTree, Protocol):
     def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
         """By sequence, then id."""
 
-    def list_reviews(self, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        """By deadline, sequence, id."""
+    def list_reviews(self, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str]) -> tuple[ReviewRow, ...]:
+        """Those after this deadline and id, by deadline, then id. No state comes twice."""
+
+    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
+        """In `ENDED_STATES`, the highest sequence first, then the highest id."""
+
+    def count_reviews(self, states: tuple[str, ...]) -> int:
+        """No state comes twice."""
 
     def find_sealed(self, sequence: int) -> Sealed | None: ...
     def find_record(self, sequence: int) -> StoredRecord | None: ...

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from demur.adapters import growth
+from demur.adapters import growth, review_lists
 from demur.adapters.committed import ENDED, check_checkpoint
 from demur.adapters.counters import NEVER, Counters, Key
 from demur.adapters.growth import Growth
-from demur.adapters.writes import Appended, Writes, blank, by_age, by_urgency
+from demur.adapters.writes import Appended, Writes, blank
 from demur.core import record
 from demur.core.ledger import merkle, tile
 from demur.core.record import Draft, Entry, Sealed, WriterStamp
@@ -246,22 +246,20 @@ class Group:
         self._put(self.writes.reviews, row.id, row)
 
     def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
-        rows = self._committed.matching_reviews(match)
-        written = self.writes.reviews
-        if not written:
-            return rows
-        merged = [row for row in rows if row.id not in written]
-        merged += [row for row in written.values() if row.match == match]
-        return tuple(sorted(merged, key=by_age))
+        return review_lists.matching(self._committed, self.writes.reviews, match)
 
-    def list_reviews(self, *, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        written = self.writes.reviews
-        wanted = max(0, min(limit, MAX_INT))
-        # Each row written here can displace at most one of those stored.
-        rows = self._committed.list_reviews(states, wanted + len(written))
-        merged = [row for row in rows if row.id not in written]
-        merged += [row for row in written.values() if row.state in states]
-        return tuple(sorted(merged, key=by_urgency)[:wanted])
+    def list_reviews(
+        self, *, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str] | None = None
+    ) -> tuple[ReviewRow, ...]:
+        at, review_id = after or (EARLIEST, "")
+        bounded = max(EARLIEST, min(at, FOREVER)), review_id
+        return review_lists.listed(self._committed, self.writes.reviews, states, limit, bounded)
+
+    def ended_reviews(self, topic: bytes, *, limit: int) -> tuple[ReviewRow, ...]:
+        return review_lists.ended(self._committed, self.writes.reviews, topic, limit)
+
+    def count_reviews(self, states: tuple[str, ...]) -> int:
+        return review_lists.count(self._committed, self.writes.reviews, states)
 
     def find_meta(self, name: str) -> bytes | None:
         found = self.writes.meta.get(name)

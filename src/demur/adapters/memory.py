@@ -20,7 +20,7 @@ from demur.adapters.writes import blank, by_age, by_urgency
 from demur.core import record
 from demur.core.ledger.tile import Frontier
 from demur.core.terms import Timestamp
-from demur.ports import Head, SpendRow, StoredRecord, Usage
+from demur.ports import ENDED_STATES, Head, SpendRow, StoredRecord, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,8 +169,17 @@ class _Tables:
     def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
         return tuple(sorted((row for row in self._reviews.values() if row.match == match), key=by_age))
 
-    def list_reviews(self, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        return tuple(sorted((row for row in self._reviews.values() if row.state in states), key=by_urgency)[:limit])
+    def list_reviews(self, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str]) -> tuple[ReviewRow, ...]:
+        first = after[0].nanos, after[1]
+        rows = (row for row in self._reviews.values() if row.state in states and by_urgency(row) > first)
+        return tuple(sorted(rows, key=by_urgency)[:limit])
+
+    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
+        rows = (row for row in self._reviews.values() if row.topic == topic and row.state in ENDED_STATES)
+        return tuple(sorted(rows, key=by_age, reverse=True)[:limit])
+
+    def count_reviews(self, states: tuple[str, ...]) -> int:
+        return sum(row.state in states for row in self._reviews.values())
 
     def find_sealed(self, sequence: int) -> Sealed | None:
         return self._sealed.get(sequence)

@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 
+from demur.adapters import postgres_reviews
 from demur.adapters.group import EMPTY, FOREVER, OWN_NAMES, Group
 from demur.adapters.postgres_arrays import Bytes, Numbers, Texts
 from demur.core.record import Draft, Entry, Sealed
 from demur.core.terms import Timestamp
 from demur.errors import StoreError
-from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
+from demur.ports import (
+    ENDED_STATES,
+    CheckpointRow,
+    GrantRow,
+    Head,
+    RequestRow,
+    ReviewRow,
+    SpendRow,
+    StoredRecord,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +40,6 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 """Records fetched at a time."""
-_REVIEW = "id, sequence, match, state, deadline, body"
 _SPENT = "FROM spends WHERE log = %s AND counter = %s AND key = %s AND at >= %s AND expires_at > %s"
 _HEAD = "SELECT sequence, record_hash FROM records WHERE log = %s ORDER BY sequence DESC LIMIT 1"
 _Row = tuple[Any, ...]
@@ -94,19 +104,23 @@ class Rows:
         return GrantRow(row[0], row[1], row[2], row[3], Timestamp(row[4]), row[5]) if row else None
 
     def find_review(self, review_id: str) -> ReviewRow | None:
-        row = self._one(f"SELECT {_REVIEW} FROM reviews WHERE log = %s AND id = %s", review_id)  # noqa: S608
-        return _review(row) if row else None
+        row = self._one(postgres_reviews.FIND, review_id)
+        return postgres_reviews.read(row) if row else None
 
     def matching_reviews(self, match: bytes) -> tuple[ReviewRow, ...]:
-        query = f"SELECT {_REVIEW} FROM reviews WHERE log = %s AND match = %s ORDER BY sequence, id"  # noqa: S608
-        return tuple(map(_review, self._all(query, match)))
+        return tuple(map(postgres_reviews.read, self._all(postgres_reviews.MATCHING, match)))
 
-    def list_reviews(self, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        query = (
-            f"SELECT {_REVIEW} FROM reviews WHERE log = %s AND state = ANY(%s) "  # noqa: S608
-            "ORDER BY deadline, sequence, id LIMIT %s"
-        )
-        return tuple(map(_review, self._all(query, Texts([state for state in states if is_text(state)]), limit)))
+    def list_reviews(self, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str]) -> tuple[ReviewRow, ...]:
+        rows = self._all(postgres_reviews.LISTED, _texts(states), after[0].nanos, after[1], limit, limit)
+        return tuple(map(postgres_reviews.read, rows))
+
+    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
+        rows = self._all(postgres_reviews.ENDED, Texts(ENDED_STATES), topic, limit, limit)
+        return tuple(map(postgres_reviews.read, rows))
+
+    def count_reviews(self, states: tuple[str, ...]) -> int:
+        row = self._one(postgres_reviews.COUNT, _texts(states))
+        return row[0] if row else 0
 
     def find_sealed(self, sequence: int) -> Sealed | None:
         query = (
@@ -229,7 +243,7 @@ def write(cursor: Cursor[_Row], log: str, writes: Writes) -> None:
     if writes.grants:
         _write_grants(cursor, log, list(writes.grants.values()))
     if writes.reviews:
-        _write_reviews(cursor, log, list(writes.reviews.values()))
+        postgres_reviews.write(cursor, log, list(writes.reviews.values()))
     if writes.blobs:
         _run(
             cursor,
@@ -359,22 +373,6 @@ def _write_grants(cursor: Cursor[_Row], log: str, rows: list[GrantRow]) -> None:
     )
 
 
-def _write_reviews(cursor: Cursor[_Row], log: str, rows: list[ReviewRow]) -> None:
-    _run(
-        cursor,
-        "INSERT INTO reviews SELECT %s::text, * FROM unnest(%s, %s, %s, %s, %s, %s) ON CONFLICT (log, id) DO UPDATE "
-        "SET sequence = EXCLUDED.sequence, match = EXCLUDED.match, state = EXCLUDED.state, "
-        "deadline = EXCLUDED.deadline, body = EXCLUDED.body",
-        log,
-        Texts([row.id for row in rows]),
-        Numbers([row.sequence for row in rows]),
-        Bytes([row.match for row in rows]),
-        Texts([row.state for row in rows]),
-        Numbers([row.deadline.nanos for row in rows]),
-        Bytes([row.body for row in rows]),
-    )
-
-
 def _run(cursor: Cursor[_Row], query: str, *values: object) -> None:
     cursor.execute(query, values, prepare=True)
 
@@ -392,5 +390,5 @@ def _is_unicode(text: str) -> bool:
         return False
 
 
-def _review(row: _Row) -> ReviewRow:
-    return ReviewRow(row[0], row[1], row[2], row[3], Timestamp(row[4]), row[5])
+def _texts(texts: tuple[str, ...]) -> Texts:
+    return Texts([text for text in texts if is_text(text)])

@@ -22,7 +22,7 @@ from demur.errors import StoreError
 Connect = Callable[[str], sqlite3.Connection]
 """Opens a connection to a `file:` URI; tests give one that fails when told to."""
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """The migrations that this version knows, oldest first; its owner brings a file to the last one."""
 BUSY_SECONDS = 0.25
 """How long to wait for somebody who holds a lock that nobody should hold, before refusing."""

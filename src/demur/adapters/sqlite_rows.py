@@ -12,10 +12,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from demur.adapters.group import EMPTY
+from demur.adapters.writes import by_age, by_urgency
 from demur.core.record import Sealed
 from demur.core.terms import Timestamp
 from demur.errors import StoreError
-from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
+from demur.ports import (
+    ENDED_STATES,
+    CheckpointRow,
+    GrantRow,
+    Head,
+    RequestRow,
+    ReviewRow,
+    SpendRow,
+    StoredRecord,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +36,7 @@ if TYPE_CHECKING:
 # The cast matters: a value that was altered by hand may have become text, and must be seen as the bytes it is.
 _RECORD = "sequence, CAST(leaf AS BLOB), CAST(record_hash AS BLOB)"
 _CHECKPOINT = "size, CAST(root AS BLOB), CAST(note AS BLOB)"
-_REVIEW = "id, sequence, match, state, deadline, body"
+_REVIEW = "id, sequence, match, state, deadline, body, topic"
 _SPENT = "FROM spends WHERE log = ? AND counter = ? AND key = ? AND at >= ? AND expires_at > ?"
 # An integer sum overflows above 2^63 and then fails the query; the halves cannot before 2^31 rows.
 _USAGE = f"SELECT count(*), coalesce(sum(amount >> 32), 0), coalesce(sum(amount & 4294967295), 0) {_SPENT}"
@@ -107,13 +118,27 @@ class Rows:
         query = f"SELECT {_REVIEW} FROM reviews WHERE log = ? AND match = ? ORDER BY sequence, id"  # noqa: S608
         return tuple(map(_review, self._all(query, match)))
 
-    def list_reviews(self, states: tuple[str, ...], limit: int) -> tuple[ReviewRow, ...]:
-        marks = ", ".join("?" * len(states))
+    def list_reviews(self, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str]) -> tuple[ReviewRow, ...]:
+        # A state at a time: over several, SQLite would sort all that is in them to find the first few.
         query = (
-            f"SELECT {_REVIEW} FROM reviews WHERE log = ? AND state IN ({marks}) "  # noqa: S608
-            "ORDER BY deadline, sequence, id LIMIT ?"
+            f"SELECT {_REVIEW} FROM reviews WHERE log = ? AND state = ? AND (deadline, id) > (?, ?) "  # noqa: S608
+            "ORDER BY deadline, id LIMIT ?"
         )
-        return tuple(map(_review, self._all(query, *states, limit)))
+        found = [row for state in states for row in self._all(query, state, after[0].nanos, after[1], limit)]
+        return tuple(sorted(map(_review, found), key=by_urgency)[:limit])
+
+    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
+        query = (
+            f"SELECT {_REVIEW} FROM reviews WHERE log = ? AND topic = ? AND state = ? "  # noqa: S608
+            "ORDER BY sequence DESC, id DESC LIMIT ?"
+        )
+        found = [row for state in ENDED_STATES for row in self._all(query, topic, state, limit)]
+        return tuple(sorted(map(_review, found), key=by_age, reverse=True)[:limit])
+
+    def count_reviews(self, states: tuple[str, ...]) -> int:
+        marks = ", ".join("?" * len(states))
+        row = self._one(f"SELECT count(*) FROM reviews WHERE log = ? AND state IN ({marks})", *states)  # noqa: S608
+        return row[0] if row else 0
 
     def find_sealed(self, sequence: int) -> Sealed | None:
         query = (
@@ -200,10 +225,10 @@ def write(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
         connection.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?, ?, ?, ?)", grants)
     if writes.reviews:
         reviews = [
-            (log, row.id, row.sequence, row.match, row.state, row.deadline.nanos, row.body)
+            (log, row.id, row.sequence, row.match, row.state, row.deadline.nanos, row.body, row.topic)
             for row in writes.reviews.values()
         ]
-        connection.executemany("INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?)", reviews)
+        connection.executemany("INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?)", reviews)
     for digest, data in writes.blobs.items():
         connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)", (log, digest, data))
     for name, value in writes.meta.items():
@@ -259,4 +284,4 @@ def _write_counters(connection: sqlite3.Connection, log: str, writes: Writes) ->
 
 
 def _review(row: _Row) -> ReviewRow:
-    return ReviewRow(row[0], row[1], row[2], row[3], Timestamp(row[4]), row[5])
+    return ReviewRow(row[0], row[1], row[2], row[3], Timestamp(row[4]), row[5], row[6])

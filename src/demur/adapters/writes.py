@@ -33,9 +33,9 @@ def by_age(row: ReviewRow) -> tuple[int, str]:
     return row.sequence, row.id
 
 
-def by_urgency(row: ReviewRow) -> tuple[int, int, str]:
+def by_urgency(row: ReviewRow) -> tuple[int, str]:
     """Sorts reviews by deadline."""
-    return row.deadline.nanos, row.sequence, row.id
+    return row.deadline.nanos, row.id
 
 
 def blank(sealed: Sealed) -> Sealed:
