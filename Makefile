@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## Everything; says at the end what was skipped and why
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	DEMUR_TEST_PROFILE=thorough $(BIN)/pytest -q -rs -n auto
+	DEMUR_TEST_PROFILE=thorough $(BIN)/pytest -q -rs -n auto --dist loadgroup
 
 fix: $(VENV)/.dev ## Format, and repair what can be repaired by machine
 	$(BIN)/ruff check --fix .
