@@ -19,6 +19,8 @@ from demur.core.terms import Audience, Value
 
 REQUEST = "request"
 """The source of what the caller claims."""
+DESK = "desk"
+"""The source of what is known of the review desk itself, where the policies declare one."""
 
 BUILT_IN: dict[str, tuple[str, bool]] = {
     "subject.type": ("string", False),

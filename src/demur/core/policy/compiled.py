@@ -16,6 +16,7 @@ from __future__ import annotations
 import msgspec
 
 from demur.core.cel.ir import Const
+from demur.core.desk.plan import Desk
 from demur.core.policy.document import (
     FORMAT,
     Alternative,
@@ -46,7 +47,7 @@ from demur.core.schema import (
 from demur.core.schema import Fact as SchemaFact
 from demur.core.terms import Audience, Category, Disposition, Duration, Effect, Timestamp, Value
 
-VERSION = 100 * FORMAT + 4
+VERSION = 100 * FORMAT + 5
 """The document format, and the layout within it. Raise the last digits with every change of a stored type."""
 
 _TIME_KINDS = {Kind.TIMESTAMP, Kind.DURATION}
@@ -105,6 +106,7 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     namespaces: dict[str, Namespace]
     digest: str
     locale: str
+    desk: Desk
 
 
 class _Rule(msgspec.Struct, frozen=True, array_like=True):
@@ -152,15 +154,13 @@ def decode_compiled(raw: bytes) -> Documents:
     try:
         envelope = _decode_envelope(raw)
     except (msgspec.DecodeError, ValueError) as error:
-        message = f"expected a compiled set of policies, found other bytes: {error}"
-        raise CompiledError(message) from error
+        raise CompiledError(f"expected a compiled set of policies, found other bytes: {error}") from error
     if envelope.version != VERSION:
         message = f"expected version {VERSION} of compiled policies, found {envelope.version}"
         raise CompiledError(message)
     try:
-        return _documents(
-            _decode_head(envelope.head), tuple([_from_rule(_decode_rule(rule)) for rule in envelope.rules])
-        )
+        head = _decode_head(envelope.head)
+        return _documents(head, tuple([_from_rule(_decode_rule(rule)) for rule in envelope.rules]))
     except (msgspec.DecodeError, ValueError) as error:
         message = f"expected a compiled set of policies, found a damaged one: {error}"
         raise CompiledError(message) from error
@@ -249,6 +249,7 @@ def _head(documents: Documents) -> _Head:
         documents.namespaces,
         documents.digest,
         documents.locale,
+        msgspec.structs.replace(documents.desk, risk=_far_node(documents.desk.risk, to_text=True)),
     )
 
 
@@ -278,7 +279,14 @@ def _documents(head: _Head, rules: tuple[Rule, ...]) -> Documents:
         zone=head.zone,
         repeats=head.repeats,
     )
-    return Documents(schema=schema, rules=rules, namespaces=head.namespaces, digest=head.digest, locale=head.locale)
+    return Documents(
+        schema=schema,
+        rules=rules,
+        namespaces=head.namespaces,
+        digest=head.digest,
+        locale=head.locale,
+        desk=msgspec.structs.replace(head.desk, risk=_far_node(head.desk.risk, to_text=False)),
+    )
 
 
 def _to_fact(fact: SchemaFact) -> _Fact:

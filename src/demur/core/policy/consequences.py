@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from demur.core import canonical
 from demur.core.conform import describe as describe_value
 from demur.core.desk.risk import Risk
-from demur.core.policy.document import Alternative, Narrowing, Obligation, Panel
+from demur.core.policy.document import Alternative, Escalation, Narrowing, Obligation, Panel
 from demur.core.policy.facts import ACTION, typed
 from demur.core.policy.located import Scalar, Table, describe, plain, shorten
 from demur.core.policy.reading import Keys, quoted, text_of
@@ -22,7 +22,7 @@ from demur.core.schema import Kind, argument_name, argument_path
 from demur.core.terms import Audience
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from demur.core.policy.declarations import Declarations
     from demur.core.policy.layout import View
@@ -196,12 +196,17 @@ def _overrides(inner: Keys, action: str, declared: Declarations) -> dict[str, Va
     return values
 
 
-def read_panel(keys: Keys) -> Panel | None:
-    """Who decides a review."""
+_PANEL = ("escalate", "group", "language", "quorum", "reversible", "risk", "role", "rota", "within")
+MAX_LEVELS = 8
+"""How often a review may be escalated."""
+
+
+def read_panel(keys: Keys, rotas: Collection[str]) -> Panel | None:
+    """Who decides a review; `rotas` are those that the desk declares."""
     node = keys.values.get("review")
     if node is None:
         return None
-    inner = Keys(keys.report, keys.file, node, "`review`", known=("quorum", "risk", "role", "within"), needs=("role",))
+    inner = Keys(keys.report, keys.file, node, "`review`", known=_PANEL, needs=("role",))
     if not inner.is_table:
         return None
     within = inner.milliseconds("within", 86_400_000, most=MAX_REVIEW_MS)
@@ -212,7 +217,69 @@ def read_panel(keys: Keys) -> Panel | None:
     role = inner.text("role")
     quorum = inner.whole("quorum", 1, least=1, most=MAX_QUORUM)
     risk = inner.choice("risk", Risk) or Risk.MEDIUM
-    return Panel(role=role, quorum=quorum, seconds=within // 1_000, risk=risk.value) if role else None
+    if not role:
+        return None
+    return Panel(
+        role=role,
+        quorum=quorum,
+        seconds=within // 1_000,
+        risk=risk.value,
+        group=inner.text("group"),
+        language=_language(inner),
+        rota=_rota(inner, rotas),
+        reversible=inner.flag("reversible") if inner.has("reversible") else None,
+        levels=_levels(inner, role, within, rotas),
+    )
+
+
+def _language(inner: Keys) -> str:
+    tag = inner.text("language")
+    if tag and not _LOCALE.fullmatch(tag):
+        inner.note("language", f"expected a language tag such as `en` or `pt-BR`, found the text `{shorten(tag)}`")
+        return ""
+    return tag
+
+
+def _rota(inner: Keys, rotas: Collection[str]) -> str:
+    name = inner.text("rota")
+    if name and name not in rotas:
+        hint = inner.report.guess(name, rotas) or "rotas stand under `desk`"
+        inner.note("rota", f"expected a rota that the desk declares, found `{shorten(name)}`", hint)
+        return ""
+    return name
+
+
+def _levels(inner: Keys, role: str, within: int, rotas: Collection[str]) -> tuple[Escalation, ...]:
+    items = inner.items("escalate")
+    if len(items) > MAX_LEVELS:
+        inner.note("escalate", f"expected at most {MAX_LEVELS} levels, found {len(items)}")
+    found: list[Escalation] = []
+    for node in items[:MAX_LEVELS]:
+        level = _level(inner, node, role, rotas)
+        least = found[-1].after if found else 0
+        if level is not None and least < level.after < within // 1_000:
+            found.append(level)
+        elif level is not None:
+            message = "expected a level after the one before and short of `within`, found another"
+            inner.report.note(inner.file, node, message, "levels stand in the order of their time")
+    return tuple(found)
+
+
+def _level(inner: Keys, node: Located, role: str, rotas: Collection[str]) -> Escalation | None:
+    known = ("after", "group", "role", "rota")
+    level = Keys(inner.report, inner.file, node, "a level of `escalate`", known=known, needs=("after",))
+    if not level.is_table or not level.has("after"):
+        return None
+    if not (level.has("role") or level.has("group") or level.has("rota")):
+        inner.report.note(inner.file, node, "expected `role`, `group` or `rota` in a level, found none of them")
+        return None
+    after = level.milliseconds("after", 1_000, most=MAX_REVIEW_MS)
+    if after % 1_000 or not after:
+        found = describe(level.values["after"])
+        level.note("after", f"expected whole seconds, at least one, for `after`, found {found}")
+        return None
+    rota = _rota(level, rotas)
+    return Escalation(after=after // 1_000, role=level.text("role", role), group=level.text("group"), rota=rota)
 
 
 def _plain_table(keys: Keys, key: str) -> dict[str, Value]:

@@ -1,9 +1,10 @@
 """The content address of a set of policies: SHA-256 over the canonical JSON of what was parsed.
 
-    {"demur":1,"locale":...,"namespaces":...,"rules":[...],"schema":...}
+    {"demur":1,"desk":...,"locale":...,"namespaces":...,"rules":[...],"schema":...}
 
 - File names, the order of files, rules, declarations and keys, comments and the layout of YAML make no difference.
 - Conditions count as text; their checked form follows from it. What fixes the meaning of times counts too: the zone.
+- `desk` is left out where none is declared.
 - A rule's own digest is over its form in that list; an approval names it (S7.1).
 
 Clauses: S3.7, S7.1.
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import canonical
+from demur.core.desk.plan import NO_DESK
 from demur.core.policy.document import FORMAT, AnyOf
+from demur.core.terms import Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from demur.core.policy.document import Clause, Documents, Namespace, Rule
+    from demur.core.policy.document import Clause, Documents, Namespace, Panel, Rule
     from demur.core.schema import Counter, Fact, Schema
 
 
@@ -43,7 +46,7 @@ def rule_form(rule: Rule) -> bytes:
         "narrows": sorted(map(_fields, rule.narrows), key=lambda item: str(item["argument"])),
         "grant_seconds": rule.grant_seconds,
         "alternatives": [_fields(item) for item in rule.alternatives],
-        "panel": None if rule.panel is None else _fields(rule.panel),
+        "panel": None if rule.panel is None else _panel(rule.panel),
         "owner": rule.owner,
         "tags": sorted(rule.tags),
         "controls": {name: sorted(clauses) for name, clauses in rule.controls.items()},
@@ -66,8 +69,11 @@ def of_set(documents: Documents) -> str:
 def of_forms(documents: Documents, forms: list[bytes]) -> str:
     """The policy version, given the forms of the rules in the order of their ids."""
     # The members stand in the order of RFC 8785 already, so each is encoded only once.
+    desk = b',"desk":' + canonical.encode(_told(documents.desk)) if documents.desk != NO_DESK else b""
     parts = (
-        b'{"demur":%d,"locale":' % FORMAT,
+        b'{"demur":%d' % FORMAT,
+        desk,
+        b',"locale":',
         canonical.encode(documents.locale),
         b',"namespaces":',
         canonical.encode(_namespaces(documents.namespaces)),
@@ -132,6 +138,30 @@ def _counter(counter: Counter) -> dict[str, object]:
     form["actions"] = sorted(counter.actions)
     form["window"] = _fields(counter.window)
     return form
+
+
+_ALWAYS = frozenset({"role", "quorum", "seconds", "risk"})
+
+
+def _panel(panel: Panel) -> dict[str, object]:
+    """Beside what every panel says only what is declared, so that rules without it keep their digest."""
+    fields = {name: _told(value) for name, value in _fields(panel).items()}
+    return {name: value for name, value in fields.items() if name in _ALWAYS or value not in ("", None, [])}
+
+
+def _told(value: object) -> object:
+    """What is declared, as JSON: a condition counts as text, an instant as RFC 3339 writes it."""
+    match value:
+        case Timestamp():
+            return str(value)
+        case msgspec.Struct():
+            return {name: _told(item) for name, item in _fields(value).items() if name != "node"}
+        case dict():
+            return {str(name): _told(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_told(item) for item in value]
+        case _:
+            return value
 
 
 def _fields(value: msgspec.Struct) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import TypeAlias, Union
 import msgspec
 
 from demur.core.cel.ir import Node
+from demur.core.desk.plan import NO_DESK, Desk
 from demur.core.schema import Schema
 from demur.core.terms import Audience, Category, Disposition, Effect, Value
 
@@ -66,13 +67,31 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True):
     explanation: str = ""
 
 
+class Escalation(msgspec.Struct, frozen=True, kw_only=True):
+    """Who decides instead once a review has waited for `after` seconds."""
+
+    after: int
+    role: str
+    group: str = ""
+    rota: str = ""
+
+
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """Who decides a review: `quorum` distinct people with `role`, within `seconds`."""
+    """Who decides a review: `quorum` distinct people with `role`, of `group` where one is named, within `seconds`.
+
+    `language` and `rota` say whom the desk asks first. `levels` are in the order of their time.
+    """
 
     role: str
     quorum: int = 1
     seconds: int = 86_400
     risk: str = "medium"
+    group: str = ""
+    language: str = ""
+    rota: str = ""
+    reversible: bool | None = None
+    """Whether what is done can be undone; `None` where the rule does not say."""
+    levels: tuple[Escalation, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,3 +140,4 @@ class Documents(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: dict[str, Namespace]
     digest: str
     locale: str = "en"
+    desk: Desk = NO_DESK

@@ -23,6 +23,8 @@ from demur.core.policy.stand_ins import read_stand_in
 from demur.core.terms import Category, Disposition, Effect
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from demur.core.policy.declarations import Declarations
     from demur.core.policy.heading import Heading, Namespaces
     from demur.core.policy.located import Located
@@ -95,8 +97,11 @@ class DraftRule:
 class Drafts:
     """The rules of all documents."""
 
-    def __init__(self, report: Report, declared: Declarations, namespaces: Namespaces) -> None:
+    def __init__(
+        self, report: Report, declared: Declarations, namespaces: Namespaces, rotas: Collection[str] = ()
+    ) -> None:
         self.report = report
+        self.rotas = rotas
         self.declared = declared
         self.namespaces = namespaces
         self.rules: dict[str, DraftRule] = {}
@@ -140,7 +145,7 @@ class Drafts:
             obligations=read_obligations(keys, self._obligations),
             grant_seconds=keys.whole("grant_seconds", 0, least=1, most=MAX_GRANT_SECONDS) or None,
             alternatives=read_alternatives(keys, self.declared),
-            panel=read_panel(keys) if effect is Effect.REVIEW else None,
+            panel=read_panel(keys, self.rotas) if effect is Effect.REVIEW else None,
             stands_for=read_stand_in(keys, heading.namespace),
             owner=keys.text("owner", heading.owner),
             tags=tuple(dict.fromkeys((*heading.tags, *tags(keys)))),

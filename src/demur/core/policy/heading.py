@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from demur.core.policy.reading import Report
 
 KEYS = (
-    "actions", "controls", "demur", "description", "facts", "locale", "namespace", "owner", "owns", "repeats", "rules",
-    "sources", "tags", "usage", "zone",
+    "actions", "controls", "demur", "description", "desk", "facts", "locale", "namespace", "owner", "owns", "repeats",
+    "rules", "sources", "tags", "usage", "zone",
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}", re.ASCII)
 """A declared action or resource type."""

@@ -18,7 +18,7 @@ from demur.core import cel
 from demur.core.policy import atoms, needs
 from demur.core.policy.bucket import Bucket, bits
 from demur.core.policy.coverage import Coverage
-from demur.core.schema import REQUEST
+from demur.core.schema import DESK, REQUEST
 from demur.errors import PolicyError, Problem
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from demur.core.cel import Program
     from demur.core.cel.ir import Node
     from demur.core.cel.overload import Zones
+    from demur.core.desk.plan import Desk
     from demur.core.policy.atoms import Piece
     from demur.core.policy.document import Clause, Condition, Documents, Rule
     from demur.core.schema import Schema
@@ -68,6 +69,7 @@ class PolicySet:
         self._shared: dict[int, Bucket] = {}
         self._needs: dict[Bucket, Mapping[str, tuple[str, ...]]] = {}
         self._bytes = 0
+        self._risk_slots = needs.risk_slots(documents.desk.risk, self._slots)
 
     @classmethod
     def build(cls, documents: Documents, zones: Zones) -> PolicySet:
@@ -86,6 +88,11 @@ class PolicySet:
     def schema(self) -> Schema:
         """What is declared."""
         return self.documents.schema
+
+    @property
+    def desk(self) -> Desk:
+        """The review desk as declared."""
+        return self.documents.desk
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -121,7 +128,10 @@ class PolicySet:
         return tuple(self.schema.slots[slot].path for slot in sorted(bucket.slots))
 
     def needs(self, action: str, resource_type: str) -> Mapping[str, tuple[str, ...]]:
-        """Source -> the paths that candidates read from it; claims and built-in facts are left out."""
+        """Source -> the paths that candidates read from it, and the desk, where one of them may ask people.
+
+        Claims and built-in facts are left out.
+        """
         bucket, _ = self.bucket(action, resource_type)
         found = self._needs.get(bucket)
         if found is None:
@@ -129,13 +139,15 @@ class PolicySet:
         return found
 
     def history(self, bucket: Bucket) -> tuple[str, ...]:
-        """The usage facts that the rules of a bucket read (S4.2)."""
+        """The facts that the rules of a bucket read of what Demur counts itself (S4.2)."""
         counters, slots = self.schema.counters, self.schema.slots
-        return tuple(slots[index].path for index in sorted(bucket.slots) if slots[index].path in counters)
+        read = (slots[index] for index in sorted(bucket.slots))
+        return tuple(slot.path for slot in read if slot.path in counters or slot.source == DESK)
 
     def _needs_of(self, bucket: Bucket) -> Mapping[str, tuple[str, ...]]:
         wanted: dict[str, list[str]] = {}
-        for index in sorted(bucket.slots):
+        read = bucket.slots | self._risk_slots if bucket.reviews else bucket.slots
+        for index in sorted(read):
             slot = self.schema.slots[index]
             if slot.source not in {REQUEST, ""}:
                 wanted.setdefault(slot.source, []).append(slot.path)

@@ -1,7 +1,7 @@
 """The row of facts: which slot each fact has, and what the conditions of one rule may name.
 
-- Built-in facts come first, in their order; then declared facts, usage counters and arguments, each in path order, so
-  that the layout does not depend on the order of files.
+- Built-in facts come first, in their order; then declared facts, usage counters, those of the desk and arguments, each
+  in path order, so that the layout does not depend on the order of files.
 - An argument has one slot for each type that actions declare it with. A rule may read the arguments of the actions
   that it covers: one that some of them lack, or declare as optional, may be absent; one that they declare with
   different types cannot be read.
@@ -45,11 +45,14 @@ class View:
         return self.scope.variables
 
 
-def slots(facts: Iterable[Fact], counters: Iterable[Counter], actions: Iterable[Action]) -> tuple[Slot, ...]:
+def slots(
+    facts: Iterable[Fact], counters: Iterable[Counter], actions: Iterable[Action], desk: Iterable[Slot] = ()
+) -> tuple[Slot, ...]:
     """The columns of the row."""
     row = [Slot(path, Type(Kind(kind)), optional, "") for path, (kind, optional) in BUILT_IN.items()]
     row += [Slot(fact.path, fact.type, fact.optional, fact.source) for fact in sorted(facts, key=_path)]
     row += [Slot(counter.path, _INT, False, USAGE) for counter in sorted(counters, key=_counter_path)]  # noqa: FBT003  (a struct's field)
+    row += desk
     arguments: dict[tuple[str, str], Slot] = {}
     for action in actions:
         for fact in action.arguments:

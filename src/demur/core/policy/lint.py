@@ -13,7 +13,7 @@ Only what can be shown cheaply is reported, and nothing is reported that may be 
 | `forbids-elsewhere` | a forbid covers actions that its namespace does not own |
 | `unexplained` | a condition has no `explain` |
 | `untranslated` | messages lack the fallback locale |
-| `unused` | a fact, counter or source that no rule reads |
+| `unused` | a fact, counter or source that neither a rule nor the desk reads |
 
 Clauses: S3, S10.
 """
@@ -26,7 +26,7 @@ from demur.core.policy import patterns
 from demur.core.policy.document import AnyOf
 from demur.core.policy.library import Shipped
 from demur.core.policy.located import Table
-from demur.core.policy.needs import conditions, rule_slots
+from demur.core.policy.needs import conditions, risk_slots, rule_slots
 from demur.core.policy.reading import quoted
 from demur.core.policy.satisfiable import contradiction
 from demur.core.terms import Effect
@@ -166,6 +166,8 @@ def _unused(documents: Documents) -> Iterator[tuple[str, str, str, str, str]]:
     """Key of the declaration, its name, code, message and hint."""
     schema = documents.schema
     read = {schema.slots[slot].path for rule in documents.rules for slot in rule_slots(rule)}
+    slots = {slot.path: index for index, slot in enumerate(schema.slots)}
+    read.update(schema.slots[slot].path for slot in risk_slots(documents.desk.risk, slots))
     keys = {path for counter in schema.counters.values() for path in counter.key}
     keys.update(path for source in schema.sources.values() for path in _asked_by(source))
     for path, fact in schema.facts.items():

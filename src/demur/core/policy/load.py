@@ -2,8 +2,8 @@
 
     1. headings: version, namespace, ownership, locale, zone
     2. declarations: sources, facts, actions, usage counters
-    3. rules as written, and the facts that shipped conditions need
-    4. the row of facts, then every condition against it
+    3. the desk, rules as written, and the facts that shipped conditions need
+    4. the row of facts, then every condition against it, those of the desk included
     5. digests
 
 A set with a problem is refused as a whole: half of a policy is not a policy.
@@ -21,6 +21,9 @@ from demur.core.policy import digest, layout
 from demur.core.policy.conditions import Conditions
 from demur.core.policy.counters import read_counters
 from demur.core.policy.declarations import Declarations, Placed, SourceKind
+from demur.core.policy.desk import read_desk
+from demur.core.policy.desk import slots as desk_slots
+from demur.core.policy.desk_risk import read_risk
 from demur.core.policy.document import Documents
 from demur.core.policy.drafts import Drafts
 from demur.core.policy.facts import CONTENT, Detector
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from demur.core.policy.document import Rule
     from demur.core.policy.heading import Heading
     from demur.core.policy.located import SourceDocument
-    from demur.core.schema import Counter
+    from demur.core.schema import Counter, Slot
 
 _DEFAULT_ZONE = "UTC"
 
@@ -82,12 +85,18 @@ def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool
         declared.read(heading, namespaces)
     declared.check()
     counters = read_counters(declared, zone, is_zone)
-    drafts = Drafts(report, declared, namespaces)
+    desk, desk_keys = read_desk(declared, headings, zone, is_zone)
+    drafts = Drafts(report, declared, namespaces, desk.rotas)
     for heading in headings:
         drafts.read(heading)
     _declare_findings(declared, drafts)
-    schema = msgspec.structs.replace(_schema(declared, counters, zone), repeats=read_repeats(report, headings))
-    conditions = Conditions(report, declared, layout.Views(schema, is_zone), counters, zone, is_zone)
+    readable = desk_slots(desk, is_declared=desk_keys is not None)
+    schema = msgspec.structs.replace(
+        _schema(declared, counters, zone, readable), repeats=read_repeats(report, headings)
+    )
+    views = layout.Views(schema, is_zone)
+    risk = read_risk(declared, desk_keys, schema, views)
+    conditions = Conditions(report, declared, views, counters, zone, is_zone)
     rules = [conditions.rule(draft) for draft in drafts.rules.values()]
     check_stand_ins(report, {draft.rule.id: draft.keys for draft in drafts.rules.values()}, rules, schema)
     return Documents(
@@ -96,6 +105,7 @@ def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool
         namespaces=namespaces.as_model(),
         digest="",
         locale=locale,
+        desk=msgspec.structs.replace(desk, risk=risk) if desk_keys is not None else desk,
     )
 
 
@@ -132,7 +142,7 @@ def _content_source(declared: Declarations) -> str:
     return CONTENT
 
 
-def _schema(declared: Declarations, counters: dict[str, Counter], zone: str) -> Schema:
+def _schema(declared: Declarations, counters: dict[str, Counter], zone: str, desk: tuple[Slot, ...]) -> Schema:
     facts = {path: _fact(declared, path) for path in sorted(declared.facts)}
     actions = {name: declared.actions[name].item for name in sorted(declared.actions)}
     sources = {name: declared.sources[name].item for name in sorted(declared.sources)}
@@ -141,7 +151,7 @@ def _schema(declared: Declarations, counters: dict[str, Counter], zone: str) -> 
         actions=actions,
         sources={name: _with_detectors(source, declared, facts) for name, source in sources.items()},
         counters=counters,
-        slots=layout.slots(facts.values(), counters.values(), actions.values()),
+        slots=layout.slots(facts.values(), counters.values(), actions.values(), desk),
         zone=zone or _DEFAULT_ZONE,
     )
 

@@ -26,8 +26,9 @@ from demur.core.cel.ir import (
 from demur.core.policy.document import AnyOf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from demur.core.desk.plan import RiskReading
     from demur.core.policy.document import Clause, Condition, Rule
 
 
@@ -47,6 +48,16 @@ def slots_read(node: Node) -> frozenset[int]:
 def rule_slots(rule: Rule) -> frozenset[int]:
     """The slots that any condition of the rule reads."""
     return frozenset().union(*(slots_read(condition.node) for condition in conditions(rule)))
+
+
+def risk_slots(reading: RiskReading, slots: Mapping[str, int]) -> frozenset[int]:
+    """The slots by which a desk reads risk."""
+    found: set[int] = set()
+    for measure in (reading.severity, reading.reversibility, reading.blast_radius, reading.novelty):
+        if measure is not None:
+            found.update(slots[scale.path] for scale in measure.scales if scale.path in slots)
+            found.update(*(slots_read(mark.node) for mark in measure.marks))
+    return frozenset(found)
 
 
 def conditions(rule: Rule) -> Iterator[Condition]:
