@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from demur import wiring
 from demur.core.access import Role
+from demur.server.app import Front, build
 from demur.server.identify import Callers
 from demur.server.service import Service
 from demur.server.settings import Limits
@@ -53,9 +54,10 @@ def enrolled(
     *,
     tenants: tuple[str, ...] = ("clinic", "other"),
     limits: Limits | None = None,
+    build: Callable[[Service], Front] = build,
 ) -> Iterator[Enrolled]:
     """A service of these tenants, each in a home of its own."""
-    with serving(folder, policies, tenants=tenants, limits=limits) as served:
+    with serving(folder, policies, tenants=tenants, limits=limits, build=build) as served:
         served.service.identities = Callers(served.service.tenants.known(), wiring.clock())
         yield Enrolled(served.client, served.service)
 

@@ -20,9 +20,11 @@ from demur.server.settings import Limits, ServerSettings, Tenant, check
 from demur.server.tenants import Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.requests import Request as HttpRequest
+
+    from demur.server.app import Front
 
 HERE = Path(__file__).parent
 URL = "https://pdp.example.com"
@@ -81,7 +83,12 @@ class Serving:
 
 @contextmanager
 def serving(
-    folder: Path, policies: Path, *, tenants: tuple[str, ...] = ("clinic",), limits: Limits | None = None
+    folder: Path,
+    policies: Path,
+    *,
+    tenants: tuple[str, ...] = ("clinic",),
+    limits: Limits | None = None,
+    build: Callable[[Service], Front] = build,
 ) -> Iterator[Serving]:
     """A service whose tenants all have these policies, each in a home of its own."""
     homes = {name: folder / name for name in tenants}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,12 +68,13 @@ def _links(told: Ready) -> dict[str, str]:
 def _runner() -> Callable[[ServerSettings, Callable[[Ready], None]], None]:
     """Raises `ConfigurationError` where the extra is not installed."""
     try:
+        from demur.console.app import build
         from demur.server.running import run
     except ImportError as error:
         raise ConfigurationError(
             "expected the extra `server`, found that it is not installed", hint='run `pip install "demur[server]"`'
         ) from error
-    return run
+    return partial(run, build=build)
 
 
 def _settings(config: Path | None, policies: Path | None, home: Path | None, bind: str) -> ServerSettings:

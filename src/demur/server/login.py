@@ -13,6 +13,7 @@ Clauses: S7.4.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 AT_A_TIME = 2
 """Passwords that are hashed at a time: each takes 64 MiB and a core."""
 MAX_FIELD = 4_096
+_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,2000}")
+"""A path and query on this origin. Browsers read `//host` and `/\\host` as another host."""
 
 
 class Doors:
@@ -60,8 +63,8 @@ class Doors:
 
     async def show(self, service: Service, request: HttpRequest) -> Response:
         """The page on which a person logs in."""
-        del request
-        return pages.log_in(service.tenants.names, provider=self._provider)
+        wanted = within(request.query_params.get("next", ""))
+        return pages.log_in(service.tenants.names, provider=self._provider, wanted=wanted)
 
     async def log_in(self, service: Service, request: HttpRequest) -> Response:
         """Log in by name and password; a browser is sent on with a cookie, a program gets the credential."""
@@ -77,9 +80,13 @@ class Doors:
             is_right = await asyncio.to_thread(callers.is_password, kept, password)
         if not is_right or account is None or people is None:
             self._throttle.fail(who, address)
+            if not _wants_json(request):
+                wanted = within(sent.get("next", ""))
+                shown = {"wanted": wanted, "name": name, "failure": pages.WRONG}
+                return pages.log_in(service.tenants.names, provider=self._provider, **shown)
             raise UnauthenticatedError("expected a name and its password, found something else")
         self._throttle.succeed(who)
-        return await enter(service, request, people, account.id)
+        return await enter(service, request, people, account.id, wanted=within(sent.get("next", "")))
 
     async def log_out(self, service: Service, request: HttpRequest) -> Response:
         """End the login that the cookie or the bearer token names."""
@@ -132,9 +139,17 @@ class Doors:
 
 
 async def enter(
-    service: Service, request: HttpRequest, people: People, person_id: str, *, is_sent: bool = False
+    service: Service,
+    request: HttpRequest,
+    people: People,
+    person_id: str,
+    *,
+    is_sent: bool = False,
+    wanted: str = "",
 ) -> Response:
     """A fresh login for somebody who proved who they are, `is_sent` where another site sent their browser here.
+
+    `wanted` is the page that they wanted, as `within` gave it.
 
     Raises `AccessError` and `StoreError`.
     """
@@ -142,9 +157,16 @@ async def enter(
     credential = await asyncio.to_thread(people.log_in, person_id, instead_of=before)
     if not is_sent and not _is_browser(request):
         return JSONResponse({"credential": credential})
-    response = pages.arrived() if is_sent else RedirectResponse("/me", 303)
+    landing = wanted or service.landing
+    response = pages.step_on(landing) if is_sent else RedirectResponse(landing, 303)
     cookies.put(response, credential, secure=is_secure(service))
     return response
+
+
+def within(path: str) -> str:
+    """The path of a page of ours that somebody may be sent to, "" for anything else: no other site, no other door."""
+    is_ours = bool(_PATH.fullmatch(path)) and not path.startswith(("/login", "/logout", "/welcome"))
+    return path if is_ours else ""
 
 
 async def fields(request: HttpRequest) -> dict[str, str]:

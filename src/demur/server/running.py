@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from demur import wiring
 from demur.errors import ConfigurationError
-from demur.server.app import build
+from demur.server import app
 from demur.server.callbacks import Teller
 from demur.server.identify import callers_of
 from demur.server.service import Service
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from demur.server.app import Front
     from demur.server.settings import ServerSettings
 
 ADMINISTRATOR = "admin"
@@ -46,8 +47,10 @@ class Ready(NamedTuple):
     links: dict[str, str]
 
 
-def run(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> None:
-    """Serve until a signal says to end; `on_ready` is called once it answers.
+def run(
+    settings: ServerSettings, on_ready: Callable[[Ready], None], *, build: Callable[[Service], Front] = app.build
+) -> None:
+    """Serve until a signal says to end; `on_ready` is called once it answers. `build` makes the application.
 
     A tenant to whom nobody was ever known gets a first API key, which may evaluate for every subject, and a link by
     which an administrator chooses a password.
@@ -69,7 +72,7 @@ def run(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> None:
         service = Service(settings, tenants, callers_of(settings, known), wiring.clock(), base_url)
         with closing(Teller(tenants, settings.callbacks, wiring.clock(), base_url)) as teller:
             teller.start()
-            _Server(_config(service), service, lambda: on_ready(Ready(base_url, keys, links))).run([listening])
+            _Server(_config(service, build), service, lambda: on_ready(Ready(base_url, keys, links))).run([listening])
     finally:
         tenants.close()
 
@@ -152,7 +155,7 @@ class _Patient(HttpToolsProtocol):
             self._cut = None
 
 
-def _config(service: Service) -> uvicorn.Config:
+def _config(service: Service, build: Callable[[Service], Front]) -> uvicorn.Config:
     limits = service.settings.limits
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return uvicorn.Config(

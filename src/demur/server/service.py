@@ -58,6 +58,8 @@ class Service:
     clock: Clock
     base_url: str
     """How clients reach it, without a slash at the end."""
+    landing: str = "/me"
+    """The page of whoever has logged in and wanted to go nowhere else."""
     health: Health = field(default_factory=Health)
     feeds: dict[str, Feed] = field(default_factory=dict)
     """What happens to the reviews of each tenant, for those who listen."""

@@ -1,0 +1,6 @@
+"""Every page of the console, one noun per file: each file ends in its `PAGES`, and here they are joined."""
+
+from demur.console.page import Page
+from demur.console.pages import queue, review
+
+PAGES: tuple[Page, ...] = (*queue.PAGES, *review.PAGES)

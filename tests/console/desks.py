@@ -1,0 +1,73 @@
+"""A service with its desk, in this process, and people who look at it with a browser's cookie."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2 as httpx
+from starlette.testclient import TestClient
+
+from demur import wiring
+from demur.console.app import build
+from demur.core.access import Role
+from demur.server import cookies
+from demur.server.identify import Callers
+from demur.steps.enrolling import LOCAL
+from tests.api.enrolled import Enrolled, enrolled
+
+POLICIES = Path(__file__).parent / "policies"
+
+
+@dataclass
+class Browser:
+    """Somebody's browser, logged in: follows no redirect, sends no script's header."""
+
+    client: TestClient
+    credential: str
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.client.get(path, headers=self._sent() | headers, follow_redirects=False)
+
+    def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
+        """A form of our own pages."""
+        token = cookies.token(self.credential)
+        sent = self._sent() | {"Origin": "https://pdp.example.com", "Sec-Fetch-Site": "same-origin"}
+        return self.client.post(path, data={"token": token} | fields, headers=sent, follow_redirects=False)
+
+    def _sent(self) -> dict[str, str]:
+        return {"Cookie": f"{cookies.NAME}={self.credential}", "Accept": "text/html"}
+
+
+@dataclass
+class Desk:
+    """A desk and its people."""
+
+    service: Enrolled
+
+    def browser(
+        self, name: str, *roles: Role, panels: tuple[str, ...] = ("manager",), tenant: str = "clinic"
+    ) -> Browser:
+        people = self.service.people(tenant)
+        people.add(name, by=LOCAL, roles=roles, panels=panels)
+        return Browser(self.service.client, people.log_in(people.id_of(name)))
+
+
+@contextmanager
+def desk(folder: Path, policies: Path = POLICIES) -> Iterator[Desk]:
+    with enrolled(folder, policies, build=build) as service:
+        # Every look at the clock is a second later, so that whoever was added is known at once.
+        ticks = itertools.count()
+        service.service.identities = Callers(service.service.tenants.known(), wiring.clock(), pace=lambda: next(ticks))
+        yield Desk(service)
+
+
+def text_of(page: httpx.Response) -> str:
+    """What a page says: without tags, in single spaces."""
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page.text, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
