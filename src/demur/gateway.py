@@ -23,21 +23,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
 from demur.accounting import NO_RHYTHM
-from demur.core import evidence, refusal
+from demur.core import evidence
 from demur.core.grant import Completion
 from demur.core.record import Draft
 from demur.core.review import OPEN, Verdict
-from demur.core.terms import Timestamp
-from demur.errors import DemurError, IntakeError, LedgerError, OverloadedError, RulingError, StoreError
+from demur.errors import DemurError, IntakeError, OverloadedError, RulingError, StoreError
 from demur.operating import LOCAL
-from demur.reviewing import Reviewing
 from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
 from demur.steps.inquiring import Purpose
 from demur.steps.session import Session
-from demur.steps.world import Outage
+from demur.waiting import FAILURES, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -58,18 +54,17 @@ if TYPE_CHECKING:
     from demur.steps.world import Active, Gap, World
 
     _Refused = Callable[[BaseException, Request, list[Gap]], Refusal]
+    _Bound = Callable[[Answer], Answer]
 
 _logger = logging.getLogger("demur")
 
-FAILURES = (StoreError, LedgerError, OSError)
-"""What a port may raise: the question could not be answered, so the answer is `unavailable`."""
 MAX_PREPARING = 8
 """Requests that wait for slow fact sources at a time, beside those whose callers wait themselves."""
 MAX_WAITING = 4_096
 """Requests that may be on their way through the preparation; what comes beyond is refused at once."""
 
 
-class Gateway(Reviewing):
+class Gateway(Waiting):
     """The gate. Safe to use from any thread; `submit` never blocks on the store, `decide` waits for the answer."""
 
     def __init__(
@@ -82,7 +77,6 @@ class Gateway(Reviewing):
         received: Sequence[str] = (),
     ) -> None:
         super().__init__(world, active, deadline_seconds=deadline_seconds, verify=verify, received=received)
-        self._outage = Outage()
         self._pool = ThreadPoolExecutor(MAX_PREPARING, "demur-preparing")
         self._room = threading.BoundedSemaphore(MAX_WAITING)
 
@@ -99,7 +93,7 @@ class Gateway(Reviewing):
         """
         active = self._active
         asked = deciding.ask(active, request, caller)
-        reply = _Reply(self._world, asked.request, self._refused)
+        reply = _Reply(self._world, asked.request, self._refused, lambda answer: self._bound(answer, caller))
         if asked.is_slow or self._is_received(asked.request):
             self._prepare_later(active, asked, reply)
         else:
@@ -110,17 +104,13 @@ class Gateway(Reviewing):
         """The answer to one request, durable; `unavailable` where it did not come in time. Raises `IntakeError`."""
         active = self._active
         asked = deciding.ask(active, request, caller)
-        reply = _Reply(self._world, asked.request, self._refused)
+        reply = _Reply(self._world, asked.request, self._refused, lambda answer: self._bound(answer, caller))
         self._answer(active, asked, reply)
         try:
             return reply.result(self._deadline_seconds)
         except LateError:
             reply.cancel()
             return self.too_late(asked.request)
-
-    def too_late(self, request: Request | None = None) -> Refusal:
-        """What whoever waited for a `submit` too long is told; counted like every `unavailable` (S5.2)."""
-        return self._unavailable("the deadline passed before the answer was recorded", request)
 
     def inquire(
         self,
@@ -158,10 +148,6 @@ class Gateway(Reviewing):
         """What is known of a part of a request, for searches: `action.name`, or ids that sources list. In order."""
         active = self._active
         return tuple(sorted(active.policies.schema.actions if path == "action.name" else active.sources.keys(path)))
-
-    def turn_away(self) -> Refusal:
-        """What whoever is not even let in is told, where too much is asked at once; counted as `unavailable` (S5.2)."""
-        return self._unavailable("too much is asked at once")
 
     def redeem(
         self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ()
@@ -341,21 +327,6 @@ class Gateway(Reviewing):
             _logger.error("a request could not be judged", exc_info=error)
         return self._unavailable(str(error), request)
 
-    def _now(self) -> Timestamp:
-        """The time, or the beginning of time where even the clock fails: to refuse must always be possible."""
-        try:
-            return self._world.clock.now()
-        except FAILURES:
-            return Timestamp(0)
-
-    def _unavailable(self, why: str, request: Request | None = None) -> Refusal:
-        now = self._now()
-        self._outage.note(now)
-        refused = refusal.unavailable(why, now=now, request=request)
-        refused = msgspec.structs.replace(refused, checkpoint=self._world.checkpoints.newest)
-        telling.tell(self._world, refused, request)
-        return refused
-
 
 def _ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller) -> Asked | IntakeError:
     try:
@@ -367,8 +338,9 @@ def _ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller
 class _Reply(Future["Answer"]):
     """The Future that a caller holds: the store ends it, and a failure of the store ends it in `unavailable`."""
 
-    def __init__(self, world: World, request: Request, refused: _Refused) -> None:
+    def __init__(self, world: World, request: Request, refused: _Refused, bound: _Bound) -> None:
         super().__init__()
+        self._bound = bound
         self._world = world
         self._request = request
         self._refused = refused
@@ -379,7 +351,7 @@ class _Reply(Future["Answer"]):
         checkpoints = self._world.checkpoints
         if checkpoints.newest:
             result = evidence.with_checkpoint(result, checkpoints.newest)
-        super().set_result(result)
+        super().set_result(self._bound(result))
         checkpoints.nudge()
         telling.tell(self._world, result, self._request)
         telling.tell_news(self._world, self.news)

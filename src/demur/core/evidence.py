@@ -158,7 +158,7 @@ def judged_from(facts: Facts, schema: Schema, learned: Mapping[str, Learned]) ->
 def restore(sealed: Mapping[str, bytes], schema: Schema) -> Kept:
     """The decision again; raises `LedgerError` where the fields do not fit the schema that they were judged under."""
     try:
-        plain = _request_of(sealed)
+        plain = request_of(sealed)
         facts = msgspec.json.decode(sealed["facts"])
         withheld = tuple(facts["withheld"])
         understands = frozenset(facts["understands"]) if "understands" in facts else None
@@ -301,11 +301,11 @@ def answer_of(sealed: Mapping[str, bytes], schema: Schema) -> Answer:
 
 def people_of(sealed: Mapping[str, bytes]) -> frozenset[str]:
     """The ids of everybody who asked for an action or is acted for, none of whom may rule on it (S7.2)."""
-    people = msgspec.convert(_request_of(sealed), _People)
+    people = msgspec.convert(request_of(sealed), _People)
     return frozenset({people.subject.id, people.actor.id, people.caller})
 
 
-def _request_of(sealed: Mapping[str, bytes]) -> dict[str, object]:
+def request_of(sealed: Mapping[str, bytes]) -> dict[str, object]:
     """The request as kept, with whoever acted; raises `ForgottenError` where that person was erased."""
     request = msgspec.json.decode(sealed["request"], type=dict[str, object])
     if ACTOR in sealed:

@@ -57,6 +57,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     approved_until: Timestamp | None = None
     grant_id: str = ""
     """The grant that stands on the approval."""
+    reason: str = ""
+    """What those wrote who decided; "" while it is open, and where that was erased."""
 
     @property
     def is_ended(self) -> bool:

@@ -43,11 +43,11 @@ def approvals(session: Session, facts: Facts) -> tuple[Approval, ...]:
     return tuple(
         Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
         for review in matching(session, facts)
-        if _is_free(review, session.tx)
+        if is_free(review, session.tx)
     )
 
 
-def _is_free(review: Review, tx: Transaction) -> bool:
+def is_free(review: Review, tx: Transaction) -> bool:
     """Whether this approval can be used: it stands, and no grant holds it that was redeemed or still lives (S7.1)."""
     if review.state_at(tx.now) is ReviewState.APPROVED:
         return True

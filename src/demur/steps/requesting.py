@@ -24,7 +24,7 @@ from demur.core.review import Deferral, Review, ReviewState
 from demur.core.task import Problem, Task
 from demur.core.terms import Request, Timestamp
 from demur.errors import ForgottenError, LedgerError, OverloadedError
-from demur.steps import approving, recalling, ruling
+from demur.steps import approving, claiming, recalling, ruling
 
 if TYPE_CHECKING:
     from demur.core.record import Json
@@ -127,7 +127,7 @@ def find(world: World, tx: Transaction, caller: str, review_id: str) -> Task | N
     row = tx.find_review(review_id)
     if row is None or _decode_review(row.body).opened_by or not _may_follow(world, tx, caller, row):
         return None
-    return _task(tx, row)
+    return _told(world, tx, row)
 
 
 def state_of(tx: Transaction, review_id: str) -> ReviewState | None:
@@ -250,6 +250,7 @@ def _notice(world: World, tx: Transaction, one: _Waiting) -> Notice | _Waiting |
         callback = _callbacks.decode(world.vault.unseal(one.sealed)["callback"])
     except ForgottenError:
         return None
+    task = _told(world, tx, row)
     return Notice(one.id, callback, task) if not callback.events or task.status in callback.events else None
 
 
@@ -261,6 +262,11 @@ def _is_given_up(tx: Transaction, one: _Waiting) -> bool:
 def _task(tx: Transaction, row: ReviewRow) -> Task:
     current = tx.find_review(row.id) or row
     return tasks.of(_decode_review(current.body), tx.now)
+
+
+def _told(world: World, tx: Transaction, row: ReviewRow) -> Task:
+    """The task with what those wrote who decided it, which is for whoever asked."""
+    return msgspec.structs.replace(_task(tx, row), reason=claiming.reason(world, tx, _decode_review(row.body)))
 
 
 def _is_of(world: World, tx: Transaction, caller: str, row: ReviewRow) -> bool:

@@ -1,0 +1,192 @@
+"""The part of a gate that goes on where an answer was "wait": until people have decided, and on to the grant.
+
+    answer = gate.decide(request)
+    if isinstance(answer, demur.Deferral):
+        answer = answer.wait(3_600)          # a Grant, a Refusal, or the Deferral where nobody decided yet
+
+A deferral that a gate gave knows the gate; the deferral itself stays a plain value. It is equal to one that knows none,
+encodes and pickles as such, and whoever gets it so claims by the review's id.
+
+Clauses: S5.2, S7.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from demur.core import evidence, refusal
+from demur.core.review import Deferral, ReviewState
+from demur.core.terms import Timestamp
+from demur.errors import ConfigurationError, LedgerError, RulingError, StoreError
+from demur.operating import LOCAL
+from demur.reviewing import Reviewing
+from demur.steps import claiming, deciding, telling
+from demur.steps.world import Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from demur.core.evidence import Answer
+    from demur.core.intake import Caller
+    from demur.core.refusal import Refusal
+    from demur.core.terms import Entity, Request
+    from demur.steps.attesting import Verify
+    from demur.steps.claiming import Claim
+    from demur.steps.session import Session
+    from demur.steps.world import Active, World
+
+FAILURES = (StoreError, LedgerError, OSError)
+"""What a port may raise: the question could not be answered, so the answer is `unavailable`."""
+_PAUSE_SECONDS = 1.0
+"""Between two looks where the store could not be read."""
+
+
+class Pending(Deferral, frozen=True, kw_only=True, dict=True, eq=False):
+    """A deferral that can be waited for, since it knows who gave it."""
+
+    def wait(self, timeout_seconds: float) -> Answer:
+        """What came of the review, as soon as it is decided: the `Grant`, or the `Refusal` with what the reviewer
+        wrote; this deferral where that takes longer than `timeout_seconds`. Blocks.
+
+        Whatever fails on the way ends in `unavailable`, never in a grant. Raises `IntakeError` where the request had
+        secret arguments, which are not kept: then the action is asked for again.
+        """
+        resume = cast("Callable[[Pending, float], Answer] | None", self.__dict__.get("resume"))
+        if resume is None:
+            raise ConfigurationError(
+                "expected a deferral as a gate gave it, found a copy", hint="`gate.claim(review_id)` goes on with it"
+            )
+        return resume(self, timeout_seconds)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Deferral) and _plain(self) == _plain(other)
+
+    def __hash__(self) -> int:
+        return hash((self.review_id, self.deadline))
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        return _plain(self).__reduce__()
+
+
+def _plain(deferral: Deferral) -> Deferral:
+    return Deferral(review_id=deferral.review_id, deadline=deferral.deadline, refusal=deferral.refusal)
+
+
+def bind(answer: Answer, resume: Callable[[Pending, float], Answer]) -> Answer:
+    """The answer; a deferral as one that `resume` waits for."""
+    if not isinstance(answer, Deferral):
+        return answer
+    pending = Pending(review_id=answer.review_id, deadline=answer.deadline, refusal=answer.refusal)
+    pending.__dict__["resume"] = resume
+    return pending
+
+
+class Waiting(Reviewing):
+    """What whoever asked for an action may do once people have decided about it."""
+
+    def __init__(
+        self,
+        world: World,
+        active: Active,
+        *,
+        deadline_seconds: float,
+        verify: Verify,
+        received: Sequence[str] = (),
+    ) -> None:
+        super().__init__(world, active, deadline_seconds=deadline_seconds, verify=verify, received=received)
+        self._outage = Outage()
+
+    def claim(
+        self, review_id: str, *, caller: Caller = LOCAL, may_speak_for: Callable[[Entity], object] = lambda _: None
+    ) -> Answer:
+        """What came of a review, for the caller it was opened for: the grant of the very action that was deferred.
+
+        The action is judged again as of now (S7.2), so a `Refusal` says what stands in the way by now, a `Deferral`
+        that people have to decide yet. While a grant that was claimed lives, claiming again gives the same one.
+        `may_speak_for` gets the subject, and raises where the caller may not speak for it any more.
+
+        Raises `RulingError` where no such review was opened for this caller, and `IntakeError` where the request
+        cannot be put together again: it had secret arguments, or the schema is another one.
+        """
+        active = self._active
+        try:
+            found = self._world.store.read(lambda tx: claiming.find(self._world, active, tx, review_id, caller))
+        except FAILURES as error:
+            return self._unavailable(str(error))
+        may_speak_for(found.asked.request.subject)
+        request = found.asked.request
+        try:
+            answer = self._claimed(self._in_force(), found)
+        except FAILURES as error:
+            return self._unavailable(str(error), request)
+        return self._bound(evidence.with_checkpoint(answer, self._world.checkpoints.newest), caller)
+
+    def too_late(self, request: Request | None = None) -> Refusal:
+        """What whoever waited for a `submit` too long is told; counted like every `unavailable` (S5.2)."""
+        return self._unavailable("the deadline passed before the answer was recorded", request)
+
+    def turn_away(self) -> Refusal:
+        """What whoever is not even let in is told, where too much is asked at once; counted as `unavailable` (S5.2)."""
+        return self._unavailable("too much is asked at once")
+
+    def _claimed(self, active: Active, found: Claim) -> Answer:
+        prepared = deciding.prepare(self._world, active, found.asked)
+        told: list[telling.News] = []
+
+        def work(session: Session) -> Answer:
+            answer = claiming.claim(session, found, prepared)
+            told.extend(session.news)
+            return answer
+
+        answer = self._do(active, work)
+        if claiming.is_judged(answer, found):
+            telling.tell(self._world, answer, found.asked.request)
+        telling.tell_news(self._world, told)
+        return answer
+
+    def _bound(self, answer: Answer, caller: Caller) -> Answer:
+        """The answer; a deferral as one that can be waited for."""
+        if not isinstance(answer, Deferral):
+            return answer
+        return bind(answer, lambda pending, seconds: self._resume(pending, seconds, caller))
+
+    def _resume(self, pending: Pending, timeout_seconds: float, caller: Caller) -> Answer:
+        end = time.monotonic() + timeout_seconds
+        why = ""
+        while (left := end - time.monotonic()) > 0 or not why:
+            try:
+                state = self.wait(pending.review_id, max(0.0, left))
+            except RulingError as error:  # the store is another one, or forgot
+                return self._unavailable(str(error))
+            except FAILURES as error:
+                why = str(error)
+                time.sleep(max(0.0, min(_PAUSE_SECONDS, left)))
+                continue
+            if state is ReviewState.PENDING:
+                return pending
+            return self._claim_safely(pending.review_id, caller)
+        return self._unavailable(why)
+
+    def _claim_safely(self, review_id: str, caller: Caller) -> Answer:
+        try:
+            return self.claim(review_id, caller=caller)
+        except RulingError as error:
+            return self._unavailable(str(error))
+
+    def _now(self) -> Timestamp:
+        """The time, or the beginning of time where even the clock fails: to refuse must always be possible."""
+        try:
+            return self._world.clock.now()
+        except FAILURES:
+            return Timestamp(0)
+
+    def _unavailable(self, why: str, request: Request | None = None) -> Refusal:
+        now = self._now()
+        self._outage.note(now)
+        refused = refusal.unavailable(why, now=now, request=request)
+        refused = msgspec.structs.replace(refused, checkpoint=self._world.checkpoints.newest)
+        telling.tell(self._world, refused, request)
+        return refused
