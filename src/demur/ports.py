@@ -122,8 +122,10 @@ class Transaction(Protocol):
     ) -> tuple[ReviewRow, ...]:
         """Reviews in one of `states`, by deadline, then id; those that come after this deadline and id."""
 
-    def ended_reviews(self, topic: bytes, *, limit: int) -> tuple[ReviewRow, ...]:
-        """Reviews of this topic on which people ruled (`ENDED_STATES`), those of the newest record first."""
+    def ended_reviews(
+        self, topic: bytes, *, limit: int, states: tuple[str, ...] = ENDED_STATES
+    ) -> tuple[ReviewRow, ...]:
+        """Reviews of this topic on which people ruled, or in these states, those of the newest record first."""
 
     def count_reviews(self, states: tuple[str, ...]) -> int:
         """How many reviews are in one of `states`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from demur.accounting import Accounted
+from demur.consulting import Consulting
 from demur.core import intake
 from demur.core.review import ReviewState
 from demur.core.task import Problem
@@ -34,7 +34,7 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.02, 1.0
 MAX_REASON = 4_000
 
 
-class Reviewing(Accounted):
+class Reviewing(Consulting):
     """What whoever asked for an action may do about its review."""
 
     def wait(self, review_id: str, timeout_seconds: float) -> ReviewState:

@@ -360,6 +360,9 @@ def test_reviews_that_people_ruled_on_are_found_by_topic_newest_first(store: Sto
     assert store.read(lambda tx: [row.id for row in tx.ended_reviews(b"t", limit=2)]) == ["v4", "v3"]
     assert store.read(lambda tx: tx.ended_reviews(b"t", limit=0)) == ()
     assert store.read(lambda tx: tx.ended_reviews(b"", limit=9)) == ()
+    denied = lambda tx: [row.id for row in tx.ended_reviews(b"t", limit=9, states=("denied", "denied"))]  # noqa: E731
+    assert store.read(denied) == ["v2"]
+    assert store.read(lambda tx: tx.ended_reviews(b"t", limit=9, states=())) == ()
 
     def work(tx: Transaction) -> object:
         tx.put_review(rows.review("v4", sequence=4))

@@ -47,8 +47,8 @@ class Committed(StoredTree, Protocol):
     def list_reviews(self, states: tuple[str, ...], limit: int, after: tuple[Timestamp, str]) -> tuple[ReviewRow, ...]:
         """Those after this deadline and id, by deadline, then id. No state comes twice."""
 
-    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
-        """In `ENDED_STATES`, the highest sequence first, then the highest id."""
+    def ended_reviews(self, topic: bytes, limit: int, states: tuple[str, ...]) -> tuple[ReviewRow, ...]:
+        """In these states, the highest sequence first, then the highest id. No state comes twice."""
 
     def count_reviews(self, states: tuple[str, ...]) -> int:
         """No state comes twice."""

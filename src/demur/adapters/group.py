@@ -26,6 +26,7 @@ from demur.core.record import Draft, Entry, Sealed, WriterStamp
 from demur.core.terms import MAX_INT, Timestamp
 from demur.errors import StoreError
 from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Tree, Usage
+from demur.rows import ENDED_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -255,8 +256,10 @@ class Group:
         bounded = max(EARLIEST, min(at, FOREVER)), review_id
         return review_lists.listed(self._committed, self.writes.reviews, states, limit, bounded)
 
-    def ended_reviews(self, topic: bytes, *, limit: int) -> tuple[ReviewRow, ...]:
-        return review_lists.ended(self._committed, self.writes.reviews, topic, limit)
+    def ended_reviews(
+        self, topic: bytes, *, limit: int, states: tuple[str, ...] = ENDED_STATES
+    ) -> tuple[ReviewRow, ...]:
+        return review_lists.ended(self._committed, self.writes.reviews, topic, limit, states)
 
     def count_reviews(self, states: tuple[str, ...]) -> int:
         return review_lists.count(self._committed, self.writes.reviews, states)

@@ -20,7 +20,7 @@ from demur.adapters.writes import blank, by_age, by_urgency
 from demur.core import record
 from demur.core.ledger.tile import Frontier
 from demur.core.terms import Timestamp
-from demur.ports import ENDED_STATES, Head, SpendRow, StoredRecord, Usage
+from demur.ports import Head, SpendRow, StoredRecord, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,8 +174,8 @@ class _Tables:
         rows = (row for row in self._reviews.values() if row.state in states and by_urgency(row) > first)
         return tuple(sorted(rows, key=by_urgency)[:limit])
 
-    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
-        rows = (row for row in self._reviews.values() if row.topic == topic and row.state in ENDED_STATES)
+    def ended_reviews(self, topic: bytes, limit: int, states: tuple[str, ...]) -> tuple[ReviewRow, ...]:
+        rows = (row for row in self._reviews.values() if row.topic == topic and row.state in states)
         return tuple(sorted(rows, key=by_age, reverse=True)[:limit])
 
     def count_reviews(self, states: tuple[str, ...]) -> int:

@@ -19,17 +19,7 @@ from demur.adapters.postgres_arrays import Bytes, Numbers, Texts
 from demur.core.record import Draft, Entry, Sealed
 from demur.core.terms import Timestamp
 from demur.errors import StoreError
-from demur.ports import (
-    ENDED_STATES,
-    CheckpointRow,
-    GrantRow,
-    Head,
-    RequestRow,
-    ReviewRow,
-    SpendRow,
-    StoredRecord,
-    Usage,
-)
+from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,8 +104,8 @@ class Rows:
         rows = self._all(postgres_reviews.LISTED, _texts(states), after[0].nanos, after[1], limit, limit)
         return tuple(map(postgres_reviews.read, rows))
 
-    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
-        rows = self._all(postgres_reviews.ENDED, Texts(ENDED_STATES), topic, limit, limit)
+    def ended_reviews(self, topic: bytes, limit: int, states: tuple[str, ...]) -> tuple[ReviewRow, ...]:
+        rows = self._all(postgres_reviews.ENDED, _texts(states), topic, limit, limit)
         return tuple(map(postgres_reviews.read, rows))
 
     def count_reviews(self, states: tuple[str, ...]) -> int:

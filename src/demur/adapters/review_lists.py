@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from demur.adapters.writes import by_age, by_urgency
 from demur.core.terms import MAX_INT
-from demur.ports import ENDED_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +42,14 @@ def listed(
     return tuple(sorted(merged, key=by_urgency)[:wanted])
 
 
-def ended(committed: Committed, written: Mapping[str, ReviewRow], topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
-    """The reviews of this topic on which people ruled, newest first."""
+def ended(
+    committed: Committed, written: Mapping[str, ReviewRow], topic: bytes, limit: int, states: tuple[str, ...]
+) -> tuple[ReviewRow, ...]:
+    """The reviews of this topic in these states, newest first."""
     wanted = max(0, min(limit, MAX_INT))
-    rows = committed.ended_reviews(topic, wanted + len(written))
+    rows = committed.ended_reviews(topic, wanted + len(written), tuple(dict.fromkeys(states)))
     merged = [row for row in rows if row.id not in written]
-    merged += [row for row in written.values() if row.topic == topic and row.state in ENDED_STATES]
+    merged += [row for row in written.values() if row.topic == topic and row.state in states]
     return tuple(sorted(merged, key=by_age, reverse=True)[:wanted])
 
 

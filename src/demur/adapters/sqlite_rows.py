@@ -16,17 +16,7 @@ from demur.adapters.writes import by_age, by_urgency
 from demur.core.record import Sealed
 from demur.core.terms import Timestamp
 from demur.errors import StoreError
-from demur.ports import (
-    ENDED_STATES,
-    CheckpointRow,
-    GrantRow,
-    Head,
-    RequestRow,
-    ReviewRow,
-    SpendRow,
-    StoredRecord,
-    Usage,
-)
+from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,12 +117,12 @@ class Rows:
         found = [row for state in states for row in self._all(query, state, after[0].nanos, after[1], limit)]
         return tuple(sorted(map(_review, found), key=by_urgency)[:limit])
 
-    def ended_reviews(self, topic: bytes, limit: int) -> tuple[ReviewRow, ...]:
+    def ended_reviews(self, topic: bytes, limit: int, states: tuple[str, ...]) -> tuple[ReviewRow, ...]:
         query = (
             f"SELECT {_REVIEW} FROM reviews WHERE log = ? AND topic = ? AND state = ? "  # noqa: S608
             "ORDER BY sequence DESC, id DESC LIMIT ?"
         )
-        found = [row for state in ENDED_STATES for row in self._all(query, topic, state, limit)]
+        found = [row for state in states for row in self._all(query, topic, state, limit)]
         return tuple(sorted(map(_review, found), key=by_age, reverse=True)[:limit])
 
     def count_reviews(self, states: tuple[str, ...]) -> int:

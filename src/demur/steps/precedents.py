@@ -1,17 +1,227 @@
-"""Precedents: what people ruled on cases like the one that waits.
+"""Precedents: what people ruled on cases like the one that waits, found, unsealed, compared and explained.
 
-Clauses: S7, S10.
+1. Reviews of the same action on the same type of resource on which people ruled, the newest first, and beside them the
+   newest that were denied: a run of approvals pushes no denial out of sight.
+2. Each is unsealed. Whoever was erased is in none of this: a case that cannot be opened is no precedent (S5.5).
+3. Compared are the arguments, what is known of the subject, and the facts that the review's rules read; never what
+   usage or the desk itself counts. Secret arguments were not kept (S1.5).
+4. The most alike are shown with the reviewers' reasons, as far as the reviewers were not erased.
+
+Nothing of it is remembered from one call to the next, so that nothing outlives an erasure.
+
+Clauses: S1.5, S5.5, S7, S10.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from demur.core import evidence, precedent
+from demur.core.precedent import Candidate, Case, Difference, Ruled
+from demur.core.review import Review, ReviewState
+from demur.core.schema import BUILT_IN, DESK, Kind, Type, argument_path
+from demur.core.terms import Missing, State, Timestamp, Value, parse_duration, parse_timestamp
+from demur.errors import LedgerError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from demur.core.policy.index import PolicySet
+    from demur.core.record import Sealed
     from demur.core.terms import Request
-    from demur.ports import Vault
+    from demur.ports import ReviewRow, Transaction, Vault
+
+MAX_COMPARED, MAX_DENIED = 120, 40
+"""Cases that are opened for one answer: the newest of all, and the newest that were denied."""
+MAX_SHOWN = 20
+_reviews = msgspec.msgpack.Decoder(Review)
+_learned = msgspec.json.Decoder(dict[str, object])
+
+
+class Precedent(msgspec.Struct, frozen=True):
+    """One decided case beside one that waits. `reason` is the last reviewer's, "" where that person was erased."""
+
+    review_id: str
+    audit_id: str
+    outcome: Ruled
+    similarity: float
+    explanation: str
+    reason: str
+    decided_at: Timestamp | None
+    compared: tuple[Difference, ...]
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What differs, in order of path."""
+        return tuple(one for one in self.compared if one.alike < 1)
+
+    def to_dict(self) -> dict[str, object]:
+        """An item of `similar_past_decisions` of wire.md."""
+        return {
+            "review_id": self.review_id,
+            "audit_id": self.audit_id,
+            "outcome": self.outcome.value,
+            "similarity": round(self.similarity, 4),
+            "explanation": self.explanation,
+            "reason": self.reason,
+            "decided_at": str(self.decided_at) if self.decided_at else None,
+            "differences": [one.to_dict() for one in self.differences],
+        }
 
 
 def topic(vault: Vault, request: Request) -> bytes:
     """By which reviews of the same action on the same type of resource are found: `ReviewRow.topic`."""
     return vault.blind("topic", request.action, request.resource.type)
+
+
+def find(
+    tx: Transaction, vault: Vault, policies: PolicySet, review_id: str, *, limit: int = 3
+) -> tuple[Precedent, ...]:
+    """At most `limit` precedents of a review, the most alike first; none where there is no such review or it is sealed
+    for ever. Raises `StoreError`.
+    """
+    row = tx.find_review(review_id)
+    if row is None or not row.topic or limit < 1:
+        return ()
+    reader = _Reader(tx, vault, policies)
+    waiting = reader.read(row, _reviews.decode(row.body))
+    if waiting is None:
+        return ()
+    rows = {found.id: found for found in _ended(tx, row)}
+    decided = {name: _reviews.decode(found.body) for name, found in rows.items()}
+    candidates: list[Candidate] = []
+    for name, review in decided.items():
+        case = reader.read(rows[name], review)
+        if case is not None:
+            likeness = precedent.compare(waiting, case)
+            candidates.append(Candidate(name, rows[name].sequence, _ruled(review), likeness))
+    chosen = precedent.rank(candidates, min(limit, MAX_SHOWN))
+    return tuple(_precedent(tx, vault, rows[one.id], decided[one.id], one) for one in chosen)
+
+
+def _ended(tx: Transaction, row: ReviewRow) -> Iterator[ReviewRow]:
+    denied = (ReviewState.DENIED.value,)
+    for found in (
+        *tx.ended_reviews(row.topic, limit=MAX_COMPARED),
+        *tx.ended_reviews(row.topic, limit=MAX_DENIED, states=denied),
+    ):
+        if found.id != row.id:
+            yield found
+
+
+def _ruled(review: Review) -> Ruled:
+    return Ruled.DENIED if review.state is ReviewState.DENIED else Ruled.APPROVED
+
+
+def _precedent(tx: Transaction, vault: Vault, row: ReviewRow, review: Review, one: Candidate) -> Precedent:
+    last = review.rulings[-1] if review.rulings else None
+    return Precedent(
+        review_id=row.id,
+        audit_id=f"{tx.log}/{row.sequence}",
+        outcome=one.ruled,
+        similarity=one.likeness.similarity,
+        explanation=one.likeness.explanation,
+        reason=_reason(tx, vault, last.sequence) if last else "",
+        decided_at=last.at if last else None,
+        compared=one.likeness.compared,
+    )
+
+
+def _reason(tx: Transaction, vault: Vault, sequence: int) -> str:
+    """What the reviewer wrote; "" where that was destroyed, or the ruling is of a time that kept no place of it."""
+    fields = _open(vault, tx.find_sealed(sequence)) if sequence else {}
+    return fields.get("reason", b"").decode(errors="replace")
+
+
+def _open(vault: Vault, sealed: Sealed | None) -> dict[str, bytes]:
+    """The fields; none where they were destroyed or altered. What was altered is for verifiers to tell."""
+    try:
+        return vault.unseal(sealed) if sealed is not None else {}
+    except LedgerError:
+        return {}
+
+
+class _Reader:
+    """Reads cases of one call: which facts count is looked up once."""
+
+    def __init__(self, tx: Transaction, vault: Vault, policies: PolicySet) -> None:
+        self._tx = tx
+        self._vault = vault
+        self._policies = policies
+        self._facts: dict[str, Type] | None = None
+        self._arguments: dict[str, dict[str, Type]] = {}
+        schema = policies.schema
+        declared = [fact for action in schema.actions.values() for fact in action.arguments]
+        self._units = {fact.path: fact.unit for fact in (*declared, *schema.facts.values()) if fact.unit}
+
+    def read(self, row: ReviewRow, review: Review) -> Case | None:
+        """The case that a review is about; the first one that is read says which facts count."""
+        fields = _open(self._vault, self._tx.find_sealed(row.sequence))
+        try:
+            request, facts = evidence.request_of(fields), _learned.decode(fields["facts"])
+            action, resource = _part(request, "action"), _part(request, "resource")
+            name, kind = str(action["name"]), str(resource["type"])
+            if self._facts is None:
+                self._facts = self._counting(name, kind, review)
+            found = {path: _state(path, request, facts, self._facts[path]) for path in self._facts}
+            types = self._types(name)
+            arguments: dict[str, State] = {
+                argument_path(key): _typed(item, types.get(argument_path(key)))
+                for key, item in _part(action, "properties").items()
+            }
+        except (KeyError, TypeError, ValueError, msgspec.DecodeError, LedgerError):
+            return None
+        return Case(name, kind, arguments, found, self._units)
+
+    def _types(self, action: str) -> dict[str, Type]:
+        if action not in self._arguments:
+            declared = self._policies.schema.actions.get(action)
+            self._arguments[action] = {fact.path: fact.type for fact in (declared.arguments if declared else ())}
+        return self._arguments[action]
+
+    def _counting(self, action: str, resource_type: str, review: Review) -> dict[str, Type]:
+        """The facts that the review's rules read, and what any rule of the action reads of the subject."""
+        policies, slots = self._policies, self._policies.schema.slots
+        known = {rule.id for rule in policies.candidates(action, resource_type)}
+        read = {slot for panel in review.panels if panel.rule in known for slot in policies.reads(panel.rule)}
+        paths = {slots[slot].path for slot in read}
+        paths |= {path for path in policies.columns(action, resource_type) if path.startswith("subject.")}
+        own = {*BUILT_IN, *policies.schema.counters}
+        return {
+            slot.path: slot.type
+            for slot in slots
+            if slot.path in paths - own and slot.source != DESK and not slot.path.startswith("action.")
+        }
+
+
+def _part(whole: Mapping[str, object], name: str) -> dict[str, object]:
+    return msgspec.convert(whole.get(name, {}), dict[str, object])
+
+
+def _state(path: str, request: dict[str, object], facts: dict[str, object], kind: Type) -> State:
+    """What the decision knew at this path: what a source said, else what the caller claimed."""
+    learned = _part(facts, "learned").get(path)
+    if isinstance(learned, dict):
+        return Missing(learned["state"]) if "state" in learned else _typed(learned["value"], kind)
+    root, *names = path.split(".")
+    inner: object = _part(request, root)
+    if root in {"subject", "actor", "resource"}:
+        inner = _part(_part(request, root), "properties")
+    for name in names:
+        if not isinstance(inner, dict) or name not in inner:
+            return Missing.ABSENT
+        inner = inner[name]
+    return _typed(inner, kind)
+
+
+def _typed(value: object, kind: Type | None) -> Value:
+    """The value as its declared type says it; raises `ValueError` where it is not one."""
+    match kind.kind if kind is not None and isinstance(value, str) else None:
+        case Kind.TIMESTAMP:
+            return parse_timestamp(str(value))
+        case Kind.DURATION:
+            return parse_duration(str(value))
+        case _:
+            return value  # type: ignore[return-value]  # JSON as it was sealed
