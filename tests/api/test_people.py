@@ -231,7 +231,7 @@ def test_pages_run_no_script_are_framed_by_nobody_and_kept_nowhere(service: Enro
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert found.headers["cache-control"] == "no-store"
-    assert found.headers["referrer-policy"] == "no-referrer"
+    assert found.headers["referrer-policy"] == "same-origin"
     assert found.headers["x-content-type-options"] == "nosniff"
 
 
