@@ -14,7 +14,7 @@ from demur.core.intake import Caller
 from demur.core.policy import patterns
 from demur.errors import IntakeError, LedgerError
 from demur.operating import Operated
-from demur.steps import attesting, deciding, redeeming
+from demur.steps import attesting, deciding, redeeming, revealing, ruling
 from demur.steps.attesting import Rhythm
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from demur.core.refusal import Refusal
     from demur.core.terms import Outcome, Request
     from demur.steps.attesting import Registered, Verify
+    from demur.steps.revealing import Revealed
     from demur.steps.session import Prepared, Session
     from demur.steps.world import Active, World
 
@@ -124,9 +125,21 @@ class Accounted(Operated):
         entry = self._do(self._active, lambda session: attesting.reconciled(session.tx, members, report))
         return f"{self._world.log}/{entry.sequence}"
 
+    def reveal(self, audit_id: str, path: str, *, credential: str, reason: str) -> Revealed:
+        """One personal value of a decision, for a person who may see it and says why; recorded before it is shown.
+
+        Raises `RulingError` where the credential may not, nothing is there or it is secret, `ForgottenError` where
+        the person was erased, and `StoreError` where it cannot be recorded.
+        """
+        asked, sequence = self._curious(credential, reason), revealing.sequence_of(self._world.log, audit_id)
+        return self._do(self._active, lambda known: revealing.reveal(known.world, known.tx, asked, sequence, path))
+
     def keep_pulse(self, pulse: Pulse) -> None:
         """Stop this when the gate closes, before its last records."""
         self._pulses.append(pulse)
+
+    def _curious(self, credential: str, reason: str) -> revealing.Curious:
+        return revealing.who(self._world, credential, ruling.check_reason(reason))
 
     def _stop_pulse(self) -> None:
         for pulse in self._pulses:

@@ -34,7 +34,7 @@ LOGIN = {
 }
 LOGIN |= {("GET", "/login/oidc"), ("GET", "/login/oidc/callback")}
 """Doors, not rooms: each checks by itself, see test_people.py and test_oidc.py."""
-PERSONAL = {Act.REVIEW_RULE, Act.LEVER_MOVE, Act.SESSION_MOVE, Act.GRANT_REVOKE, Act.SUBJECT_ERASE}
+PERSONAL = {Act.REVIEW_RULE, Act.REVEAL, Act.LEVER_MOVE, Act.SESSION_MOVE, Act.GRANT_REVOKE, Act.SUBJECT_ERASE}
 """What only a person does, by the credential of their login (S7.4)."""
 
 

@@ -64,7 +64,7 @@ class ReviewerBook:
         if not held:
             message = "expected the credential of a reviewer, found one that nobody holds"
             raise RulingError(message, hint="`demur reviewer add` issues one")
-        return Reviewer(held[0].name, frozenset(held[0].roles))
+        return Reviewer(held[0].name, frozenset(held[0].roles), may_reveal=True)
 
     def entries(self) -> tuple[Entry, ...]:
         """Everybody, by name; raises `ConfigurationError` where the file cannot be trusted."""

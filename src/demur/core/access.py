@@ -47,6 +47,7 @@ class Act(StrEnum):
     GRANT_REVOKE = "grant_revoke"
     DECISION_READ_OWN = "decision_read_own"
     DECISION_READ = "decision_read"
+    REVEAL = "reveal"
     TASK = "task"
     REVIEW_READ = "review_read"
     REVIEW_ASSIGN = "review_assign"
@@ -75,6 +76,7 @@ ALLOWED: Mapping[Act, frozenset[Role]] = {
     Act.GRANT_REVOKE: frozenset({Role.OPERATOR}),
     Act.DECISION_READ_OWN: frozenset({Role.CALLER}),
     Act.DECISION_READ: frozenset({Role.REVIEWER, Role.OPERATOR, Role.AUDITOR}),
+    Act.REVEAL: frozenset({Role.REVIEWER, Role.OPERATOR, Role.AUDITOR}),
     Act.TASK: frozenset({Role.CALLER}),
     Act.REVIEW_READ: frozenset({Role.REVIEWER, Role.OPERATOR, Role.AUDITOR}),
     Act.REVIEW_ASSIGN: frozenset({Role.REVIEWER, Role.OPERATOR}),

@@ -28,10 +28,14 @@ class Verdict(StrEnum):
 
 
 class Reviewer(msgspec.Struct, frozen=True):
-    """A person who proved by a credential who they are, with the roles they hold."""
+    """A person who proved by a credential who they are, with the roles they hold.
+
+    `may_reveal` says whether they may see personal values of decisions, each time for a reason that is recorded.
+    """
 
     name: str
     roles: frozenset[str]
+    may_reveal: bool = False
 
 
 class Panel(msgspec.Struct, frozen=True):

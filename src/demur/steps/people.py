@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from demur.core import lever, login, roster
-from demur.core.access import Role
+from demur.core.access import ALLOWED, Act, Role
 from demur.core.login import Login
 from demur.core.record import Draft
 from demur.core.review import Reviewer
@@ -183,7 +183,8 @@ class People:
             raise RulingError("expected the credential of a login, found one that nobody holds", hint="log in again")
         panels = frozenset(account.panels) if Role.REVIEWER in account.roles else frozenset[str]()
         levers = frozenset({lever.ROLE}) if Role.OPERATOR in account.roles else frozenset[str]()
-        return Reviewer(self.name_of(account), (panels - {lever.ROLE}) | levers)
+        may_reveal = not ALLOWED[Act.REVEAL].isdisjoint(account.roles)
+        return Reviewer(self.name_of(account), (panels - {lever.ROLE}) | levers, may_reveal=may_reveal)
 
     def name_of(self, account: Account) -> str:
         """The name, unsealed; raises `AccessError` where it was erased."""

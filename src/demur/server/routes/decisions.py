@@ -15,6 +15,7 @@ from demur.errors import IntakeError
 from demur.server.problems import NotFoundError
 from demur.server.route import Call, Route
 from demur.steps import recalling
+from demur.steps.revealing import Revealed
 
 if TYPE_CHECKING:
     from demur.core.evidence import Answer
@@ -27,6 +28,13 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: bool
     context: dict[str, Any]
+
+
+class Revealing(msgspec.Struct, frozen=True, kw_only=True):
+    """Which value, by its path such as `subject.id`, and why."""
+
+    path: str
+    reason: str
 
 
 async def own(call: Call) -> object:
@@ -49,6 +57,16 @@ async def show(call: Call) -> object:
     return found.to_dict(audience=Audience.AUDITOR)
 
 
+async def reveal(call: Call) -> object:
+    """One personal value of a decision, recorded before it is told.
+
+    Refused (409) where there is no such value, it is secret, or the person was erased.
+    """
+    sequence, asked, credential = _sequence(call.path("sequence")), call.given(Revealing), call.credential
+    audit_id = f"{call.parts.world.log}/{sequence}"
+    return await call.run(lambda: call.gate.reveal(audit_id, asked.path, credential=credential, reason=asked.reason))
+
+
 async def _recalled(call: Call, sequence: int, caller: str | None) -> Answer | None:
     world = call.parts.world
     return await call.run(lambda: world.store.read(lambda tx: recalling.recall(world, tx, sequence, caller=caller)))
@@ -63,4 +81,13 @@ def _sequence(text: str) -> int:
 ROUTES = (
     Route("GET", "/decisions/{log}/{sequence}", Act.DECISION_READ_OWN, own, answers=Decided),
     Route("GET", "/ledger/decisions/{sequence}", Act.DECISION_READ, show, answers=Decided),
+    Route(
+        "POST",
+        "/decisions/{sequence}/reveal",
+        Act.REVEAL,
+        reveal,
+        reads=Revealing,
+        answers=Revealed,
+        example={"path": "subject.id", "reason": "the requester called about this decision"},
+    ),
 )
