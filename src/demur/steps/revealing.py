@@ -12,7 +12,7 @@ Clauses: S1.5, S5.5, S10, S12.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Revealed(msgspec.Struct, frozen=True):
     """A value that was shown, as JSON, and the audit id of the record that says so."""
 
     path: str
-    value: object
+    value: Any
     audit_id: str
 
 
