@@ -80,12 +80,13 @@ class Disposition(StrEnum):
 
 
 class Bar(StrEnum):
-    """What keeps a request from being judged, a grant from being redeemed or an approval from being claimed, whatever
-    the policies say (S7, S8.3, S12).
+    """What keeps a request from being judged or put before people, a grant from being redeemed or an approval from
+    being claimed, whatever the policies say (S7, S8.3, S12).
     """
 
     STOPPED = "stopped"
     QUARANTINED = "quarantined"
+    OVERLOADED = "overloaded"
     REVIEW_DENIED = "review_denied"
     REVIEW_EXPIRED = "review_expired"
     REVIEW_ENDED = "review_ended"
