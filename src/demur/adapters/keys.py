@@ -20,7 +20,7 @@ import hashlib
 import hmac
 import os
 import stat
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol, Self
 
 from demur.adapters import sealing
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MASTER = "master.key"
 NEXT_MASTER = "master.next.key"
 KEYS = "subject-keys.db"
+MAX_DIGESTS = 4_096
+"""Names whose digests are remembered; whoever was away for longest goes first."""
 _NOTHING: Mapping[str, tuple[str, bytes]] = {}
 
 
@@ -77,7 +79,10 @@ class KeyVault:
         """`person_key` turns a person's name into the digest under which `keys` knows the person."""
         self._keys = keys
         self._log_key = log_key
-        self._person_key = person_key
+        # Taking up the key is half of what a digest costs, so it is done once; and one answer asks for the same few
+        # people again and again.
+        self._keyed = hmac.new(person_key, digestmod="sha256")
+        self._digest = lru_cache(MAX_DIGESTS)(self._digest_of)
         self._shunned: frozenset[str] = frozenset()
         self._rotate: Callable[[], int] | None = None
 
@@ -155,6 +160,7 @@ class KeyVault:
         return key_id not in self._shunned
 
     def destroy(self, key_ids: Collection[str]) -> bool:
+        self._digest.cache_clear()  # so that nobody who was erased is named in memory
         return self._keys.destroy(key_ids)
 
     def shun(self, key_ids: Collection[str]) -> None:
@@ -183,8 +189,11 @@ class KeyVault:
     def _of(self, person: str) -> PersonKey:
         return self._keys.of(self._digest(person))
 
-    def _digest(self, person: str) -> bytes:
-        return hmac.digest(self._person_key, person.encode("utf-8", "surrogatepass"), "sha256")
+    def _digest_of(self, person: str) -> bytes:
+        """HMAC-SHA256 of the name. `hmac.digest` would let go of the interpreter each time, and then wait for it."""
+        keyed = self._keyed.copy()
+        keyed.update(person.encode("utf-8", "surrogatepass"))
+        return keyed.digest()
 
     def _by_id(self, sealed: Sealed) -> PersonKey:
         if not sealed.ciphertext:

@@ -19,7 +19,7 @@ associated data: the field's whole name).
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 import os
@@ -44,6 +44,7 @@ SALT_BYTES = 32
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}", re.ASCII)
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9_./-]{1,64}):(?P<key_id>[0-9a-f]{32})", re.ASCII)
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _Plain = tuple[str, dict[str, tuple[bytes, bytes]]]
 _DECODE = msgspec.msgpack.Decoder(_Plain)
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -93,8 +94,9 @@ _NOISE = Noise()
 
 def commitment(name: str, salt: bytes, value: bytes) -> bytes:
     """The bytes that are hashed to commit to one field."""
-    text = base64.urlsafe_b64encode(value).rstrip(b"=")
-    return b'{"name":"%b","salt":"%b","value":"%b"}' % (name.encode("ascii"), salt.hex().encode("ascii"), text)
+    # As `base64.urlsafe_b64encode` has it, without its wrappers.
+    text = binascii.b2a_base64(value, newline=False).translate(_URL_SAFE, b"=")
+    return b'{"name":"%b","salt":"%b","value":"%b"}' % (name.encode("ascii"), binascii.hexlify(salt), text)
 
 
 def seal(person: PersonKey, digest: str, fields: Mapping[str, bytes]) -> Sealed:
@@ -109,7 +111,8 @@ def seal(person: PersonKey, digest: str, fields: Mapping[str, bytes]) -> Sealed:
         plain[name] = noise[at : at + SALT_BYTES], fields[name]
         at += SALT_BYTES
     root = _root(plain)
-    action = hmac.digest(key, digest.encode(), "sha256")
+    # `hmac.digest` would let go of the interpreter for this one block, and then wait for it.
+    action = hmac.new(key, digest.encode(), "sha256").digest()
     return Sealed(
         key_id=person.id,
         wrapped_key=wrap_nonce + person.cipher.encrypt(wrap_nonce, key, person.id.encode()),

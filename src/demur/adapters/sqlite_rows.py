@@ -7,6 +7,8 @@ here; the tables themselves are made by the migrations. Every statement names th
 from __future__ import annotations
 
 import sqlite3
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +21,7 @@ from demur.errors import StoreError
 from demur.ports import CheckpointRow, GrantRow, Head, RequestRow, ReviewRow, SpendRow, StoredRecord, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from demur.adapters.writes import Writes
 
@@ -30,6 +32,9 @@ _REVIEW = "id, sequence, match, state, deadline, body, topic"
 _SPENT = "FROM spends WHERE log = ? AND counter = ? AND key = ? AND at >= ? AND expires_at > ?"
 # An integer sum overflows above 2^63 and then fails the query; the halves cannot before 2^31 rows.
 _USAGE = f"SELECT count(*), coalesce(sum(amount >> 32), 0), coalesce(sum(amount & 4294967295), 0) {_SPENT}"
+
+MOST_AT_ONCE = 64
+"""Rows of one statement. Their numbers are powers of two, so that few statements are ever prepared."""
 
 _Row = tuple[Any, ...]
 # The driver gives what the columns hold; the tables say of which type each is.
@@ -206,13 +211,13 @@ def write(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
     _write_counters(connection, log, writes)
     if writes.requests:
         rows = [(log, row.key, row.digest, row.sequence) for row in writes.requests.values()]
-        connection.executemany("INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?)", rows)
+        _insert(connection, "INSERT OR REPLACE INTO requests", rows)
     if writes.grants:
         grants = [
             (log, row.id, row.token_hash, row.sequence, row.state, row.expires_at.nanos, row.body)
             for row in writes.grants.values()
         ]
-        connection.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?, ?, ?, ?)", grants)
+        _insert(connection, "INSERT OR REPLACE INTO grants", grants)
     if writes.reviews:
         reviews = [
             (log, row.id, row.sequence, row.match, row.state, row.deadline.nanos, row.body, row.topic)
@@ -230,18 +235,34 @@ def put_meta(connection: sqlite3.Connection, log: str, name: str, value: bytes) 
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (log, name, value))
 
 
+def _insert(connection: sqlite3.Connection, verb: str, rows: Sequence[_Row]) -> None:
+    """Many rows in few statements: the driver lets go of the interpreter twice in each, and waits to get it back."""
+    at = 0
+    while at < len(rows):
+        count = 1 << min(MOST_AT_ONCE, len(rows) - at).bit_length() - 1
+        piece = rows[at : at + count]
+        connection.execute(_inserting(verb, count, len(piece[0])), tuple(chain.from_iterable(piece)))
+        at += count
+
+
+@lru_cache(maxsize=64)
+def _inserting(verb: str, count: int, width: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"{verb} VALUES {', '.join([row] * count)}"
+
+
 def _write_ledger(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
     if not writes.records:
         return
     # Never OR REPLACE: a record that stands already must fail the group, not vanish.
     rows = [(log, row.sequence, row.leaf, row.record_hash) for row in writes.records]
-    connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", rows)
+    _insert(connection, "INSERT INTO records", rows)
     sealed = [
         (log, row.sequence, row.sealed.key_id, row.sealed.wrapped_key, row.sealed.nonce, row.sealed.ciphertext)
         for row in writes.records
         if row.sealed is not None
     ]
-    connection.executemany("INSERT INTO sealed VALUES (?, ?, ?, ?, ?, ?)", sealed)
+    _insert(connection, "INSERT INTO sealed", sealed)
 
 
 def _write_tree(connection: sqlite3.Connection, log: str, writes: Writes) -> None:
@@ -270,7 +291,7 @@ def _write_counters(connection: sqlite3.Connection, log: str, writes: Writes) ->
         for row in rows.values()
     ]
     if spends:
-        connection.executemany("INSERT OR REPLACE INTO spends VALUES (?, ?, ?, ?, ?, ?, ?)", spends)
+        _insert(connection, "INSERT OR REPLACE INTO spends", spends)
 
 
 def _review(row: _Row) -> ReviewRow:

@@ -46,17 +46,19 @@ def _is_plain(value: object) -> bool:
     """Whether the fast encoder writes `value` canonically: no doubles, no times, only short ASCII without controls."""
     if isinstance(value, str):
         return value.isascii() and value.isprintable()
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if type(name) is not str or not (name.isascii() and name.isprintable()):
+                return False
+            # Text, as most members are, is looked at here: this runs for every action that is asked for.
+            if not (item.isascii() and item.isprintable() if type(item) is str else _is_plain(item)):
+                return False
+        return True
     if isinstance(value, bool) or value is None:
         return True
     if isinstance(value, int):
         return -MAX_INT <= value <= MAX_INT
-    if isinstance(value, dict):
-        return all(map(_is_plain_name, value)) and all(map(_is_plain, value.values()))
     return isinstance(value, (list, tuple)) and all(map(_is_plain, value))
-
-
-def _is_plain_name(name: object) -> bool:
-    return isinstance(name, str) and name.isascii() and name.isprintable()
 
 
 def _text(value: object) -> str:

@@ -266,10 +266,10 @@ def _check_sound(value: object, pointer: str) -> None:
 
 def _members(value: object, pointer: str) -> dict[str, Value]:
     """An object, its members still unchecked below this level."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         _fail(pointer, "an object", describe(value))
     for name in value:
-        if not isinstance(name, str):
+        if type(name) is not str and not isinstance(name, str):
             _fail(pointer, "member names that are text", describe(name))
     return dict(value)
 
@@ -288,7 +288,8 @@ def _required(body: Mapping[str, Value], name: str, pointer: str) -> Value:
 
 
 def _identifier(value: object, pointer: str) -> str:
-    text = _value(value, _STRING, pointer)
+    # Most identifiers are ASCII, in which nothing can be wrong with a string.
+    text = value if type(value) is str and value.isascii() else _value(value, _STRING, pointer)
     if not isinstance(text, str) or not text:
         _fail(pointer, "text that is not empty", "empty text")
     if len(text) > MAX_ID:

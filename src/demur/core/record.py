@@ -176,7 +176,8 @@ def _check_members(members: Mapping[str, Json], depth: int) -> None:
     for name, value in members.items():
         if type(name) is not str or not _is_known_name(name):
             raise LedgerError(f"expected a member name of a-z, 0-9 and `_`, found `{str(name)[:80]}`")
-        if type(value) is str and _is_known_text(value):
+        kind = type(value)
+        if kind is bool or (kind is str and _is_known_text(value)):
             continue
         _check_value(name, value, depth)
 
@@ -201,7 +202,8 @@ def _check_nested(name: str, value: Json, depth: int) -> None:
         _check_members(value, depth)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _check_value(name, item, depth)
+            if type(item) is not str or not _is_known_text(item):
+                _check_value(name, item, depth)
     else:
         found = "null" if value is None else "a fraction" if isinstance(value, float) else "something else"
         raise LedgerError(f"expected a string, an integer, true, false, a list or an object in `{name}`, found {found}")

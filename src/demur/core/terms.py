@@ -128,9 +128,15 @@ class Timestamp(msgspec.Struct, frozen=True, order=True):
         return Timestamp(self.nanos + round(seconds * NANOS))
 
     def __str__(self) -> str:
-        seconds, fraction = divmod(self.nanos, NANOS)
-        text = _wall_clock(seconds)
-        return f"{text}.{fraction:09d}".rstrip("0") + "Z" if fraction else text + "Z"
+        return _instant(self.nanos)
+
+
+@lru_cache(maxsize=256)
+def _instant(nanos: int) -> str:
+    """The instant, as RFC 3339 writes it. One answer writes the same one several times."""
+    seconds, fraction = divmod(nanos, NANOS)
+    text = _wall_clock(seconds)
+    return f"{text}.{fraction:09d}".rstrip("0") + "Z" if fraction else text + "Z"
 
 
 @lru_cache(maxsize=256)

@@ -163,6 +163,8 @@ class Bucket:
 
     def ids(self, mask: int) -> tuple[str, ...]:
         """The ids of the set bits, in order."""
+        if not mask:
+            return ()
         return tuple(rule.id for rule in self.chosen(mask))
 
     def _run(self, values: Sequence[State], alive: int) -> tuple[int, int, int]:
