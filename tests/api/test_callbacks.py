@@ -139,7 +139,16 @@ def test_the_end_of_a_task_is_told_once_and_signed(at: Desk, receiver: Receiver)
     telling.close()
     ((headers, body),) = receiver.got
     endpoint = f"https://pdp.example.com/access/v1/requests/{task}"
-    assert json.loads(body) == {"state": "s-1", "task": {"id": task, "status": "approved", "status_endpoint": endpoint}}
+    assert json.loads(body) == {
+        "state": "s-1",
+        "task": {
+            "id": task,
+            "status": "approved",
+            "status_endpoint": endpoint,
+            "reason": "looked at it",
+            "claim_endpoint": f"https://pdp.example.com/reviews/{task}/claim",
+        },
+    }
     assert headers["host"] == f"{HOST}:{receiver.port}"
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     mark = base64.b64encode(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()).decode()

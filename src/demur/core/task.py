@@ -3,7 +3,8 @@
 - The task is the review: what was deferred waits for people whether or not anybody submitted it.
 - A task leaves `pending` once. An approval that a grant stands on, or that nobody used in time, was still an approval;
   whether it may be used is for the gate to find out when the action is asked for again (S7.1).
-- Who rules, by which rule and why is not told: how many of the steps are done, and that is all (S10).
+- Who rules and by which rule is not told: how many of the steps are done, and in the end what those wrote who decided,
+  which is for the requester (S10).
 
 Source: OpenID AuthZEN Access Request and Approval Profile 1.0, draft 1. Clauses: S7, S10.
 """

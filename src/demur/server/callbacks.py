@@ -1,12 +1,14 @@
 """Tells those who asked to be told that their task has ended: one signed POST, to hosts that were configured.
 
-    {"state": "...", "task": {"id": "...", "status": "approved", "status_endpoint": "https://..."}}
+    {"state": "...", "task": {"id": "...", "status": "approved", "status_endpoint": "https://...", "reason": "...",
+                              "claim_endpoint": "https://..."}}
 
 - Only HTTPS, and only hosts that the settings name. Their addresses are looked up anew for each delivery; one that is
   not a public address is refused, unless the settings name the host as internal. What was looked up is what is
   connected to, so that a name cannot change its mind in between.
 - No redirect is followed, no proxy of the environment used, and nothing of the answer read but its status.
-- It is a notice and no result: whoever gets it asks for the status, and then for the action again.
+- It is a notice and no result, and carries no grant: whoever gets it claims the grant, as the caller who asked for the
+  action (docs/decisions/0017). `reason` is what those wrote who decided.
 - The signature is that of Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`. The id stays the same when a
   delivery is repeated.
 
@@ -196,11 +198,16 @@ def _named(host: str, port: int | None) -> str:
 
 def _body(notice: Notice, base_url: str) -> bytes:
     task = notice.task
+    more = {
+        "reason": task.reason,
+        "claim_endpoint": f"{base_url}/reviews/{task.id}/claim" if task.status is TaskStatus.APPROVED else "",
+    }
     told: dict[str, object] = {
         "task": {
             "id": task.id,
             "status": task.status.value,
             "status_endpoint": f"{base_url}{REQUESTS}/{task.id}",
+            **{name: text for name, text in more.items() if text},
         }
     }
     if notice.callback.state:

@@ -64,31 +64,40 @@ class Event(msgspec.Struct, frozen=True):
 
     sequence: int
     text: bytes
+    review: str = ""
 
 
 class _Client:
-    def __init__(self) -> None:
+    def __init__(self, review: str) -> None:
+        self.review = review
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE + 1)
 
 
 class Feed:
     """The events of one tenant's ledger, for any number of clients on one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, most: int = MAX_CLIENTS) -> None:
         self._store = store
+        self._most = most
         self._clients: set[_Client] = set()
         self._following: asyncio.Task[None] | None = None
         self._position = 0
 
-    async def follow(self, after: int | None, *, heartbeat: float = HEARTBEAT_SECONDS) -> AsyncGenerator[bytes, None]:
-        """The stream from record `after` on, from now on where it is None; ends where the client is dropped."""
-        client, position = await self._join()
+    async def follow(
+        self, after: int | None, *, heartbeat: float = HEARTBEAT_SECONDS, review: str = ""
+    ) -> AsyncGenerator[bytes, None]:
+        """The stream from record `after` on, from now on where it is None; ends where the client is dropped.
+
+        Of one `review` alone, where one is named.
+        """
+        client, position = await self._join(review)
         try:
             yield b"retry: 2000\n: connected\n\n"
             last = position - 1 if after is None else after
             async for event in self._missed(last + 1, position):
                 last = event.sequence
-                yield event.text
+                if review in {"", event.review}:
+                    yield event.text
             while True:
                 try:
                     event_now = await asyncio.wait_for(client.queue.get(), heartbeat)
@@ -108,10 +117,10 @@ class Feed:
         for client in tuple(self._clients):
             self._drop(client)
 
-    async def _join(self) -> tuple[_Client, int]:
-        if len(self._clients) >= MAX_CLIENTS:
-            raise OverloadedError(f"{MAX_CLIENTS} clients listen already")
-        client = _Client()
+    async def _join(self, review: str) -> tuple[_Client, int]:
+        if len(self._clients) >= self._most:
+            raise OverloadedError(f"{self._most} clients listen already")
+        client = _Client(review)
         self._clients.add(client)
         if self._following is None:
             self._position = await asyncio.to_thread(self._size)
@@ -146,6 +155,8 @@ class Feed:
 
     def _tell(self, event: Event) -> None:
         for client in tuple(self._clients):
+            if client.review not in {"", event.review}:
+                continue
             if client.queue.qsize() >= QUEUE:
                 self._drop(client)
             else:
@@ -171,4 +182,4 @@ def _event(log: str, sequence: int, leaf: _Leaf) -> Event:
     state = leaf.state or _STATES.get(leaf.type, leaf.type.removeprefix("review_"))
     data = _encode({"review_id": leaf.review, "status": state, "audit_id": f"{log}/{sequence}", "time": leaf.timestamp})
     head = f"id: {sequence}\nevent: {_KINDS[leaf.type]}\ndata: ".encode()
-    return Event(sequence, head + data + b"\n\n")
+    return Event(sequence, head + data + b"\n\n", leaf.review)

@@ -52,15 +52,20 @@ class _Stream(StreamingResponse):
 
 async def respond(call: Call) -> Response:
     """The stream of the caller's tenant; raises `IntakeError` for a `Last-Event-ID` that is none."""
+    store = call.parts.world.store
+    feed = call.service.feeds.setdefault(call.identity.tenant, Feed(store))
+    return send(call, feed.follow(_after(call)))
+
+
+def send(call: Call, content: AsyncIterator[bytes]) -> Response:
+    """This stream, for as long as the caller's credential; raises `IntakeError` where none was asked for."""
     if MEDIA_TYPE not in call.request.headers.get("accept", ""):
         # Whoever does not know that this never ends would wait for its end.
         raise IntakeError("", expected=f"`Accept: {MEDIA_TYPE}`, since this is a stream", found="something else")
-    store = call.parts.world.store
-    feed = call.service.feeds.setdefault(call.identity.tenant, Feed(store))
     seconds = MAX_SECONDS
     if (end := call.identity.expires_at) is not None:
         seconds = min(seconds, max(1.0, (end.nanos - call.service.clock.now().nanos) / 1e9))
-    return _Stream(feed.follow(_after(call)), seconds=seconds)
+    return _Stream(content, seconds=seconds)
 
 
 def _after(call: Call) -> int | None:

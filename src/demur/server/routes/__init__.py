@@ -1,7 +1,19 @@
 """Everything but the hot routes, one noun per file: each file ends in its `ROUTES`, and here they are joined."""
 
 from demur.server.route import Route
-from demur.server.routes import decisions, grants, ledger, levers, people, policies, reviews, sessions, subjects, tasks
+from demur.server.routes import (
+    decisions,
+    grants,
+    ledger,
+    levers,
+    people,
+    policies,
+    resolutions,
+    reviews,
+    sessions,
+    subjects,
+    tasks,
+)
 
 ROUTES: tuple[Route, ...] = (
     *decisions.ROUTES,
@@ -13,5 +25,6 @@ ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
     *subjects.ROUTES,
     *reviews.ROUTES,
+    *resolutions.ROUTES,
     *tasks.ROUTES,
 )

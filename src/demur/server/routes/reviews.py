@@ -1,7 +1,7 @@
-"""Reviews: listed and shown to reviewers, ruled on by a person, followed by whoever asked, told as events.
+"""Reviews: listed and shown to reviewers, ruled on by a person, told as events.
 
 - A ruling is by the credential of the person who logged in, never of a program (S7.4).
-- Whoever asked for an action sees where its review stands, and nobody else's.
+- What whoever asked for an action gets of its review: resolutions.py.
 - Events have the number of their record as id. With `Last-Event-ID` nothing that happened since is left out.
 
 Clauses: S7, S10.
@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
 
 from demur.core.access import Act
 from demur.core.review import OPEN, Review, ReviewState, Verdict
@@ -24,8 +23,6 @@ from demur.server.route import Call, Route
 from demur.steps.ruling import MAX_LISTED
 
 PAGE = 50
-POLL_SECONDS = 5
-_encode = msgspec.json.Encoder().encode
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,16 +74,6 @@ class Ruled(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a review stands, for whoever asked. Approved, the action is asked for again."""
-
-    review_id: str
-    status: str
-    deadline: str
-    timeout_action: str
-    approved_until: str = ""
-
-
 async def index(call: Call) -> object:
     """The reviews, the earliest deadline first.
 
@@ -121,22 +108,6 @@ async def rule(call: Call) -> object:
         lambda: call.gate.rule(named, verdict=said.verdict.value, reason=said.reason, credential=credential)
     )
     return Ruled(review_id=after.id, status=after.state.value)
-
-
-async def status(call: Call) -> object:
-    """Where the review of an action stands that this caller asked for."""
-    task = await call.run(lambda: call.gate.task(call.path("review"), caller=call.identity.id))
-    if task is None:
-        raise _none()
-    told = Status(
-        review_id=task.id,
-        status=task.state.value,
-        deadline=str(task.expires_at),
-        timeout_action="deny",
-        approved_until=str(task.approved_until or ""),
-    )
-    waiting = {} if task.is_ended else {"Retry-After": str(POLL_SECONDS)}
-    return Response(_encode(told), 200, waiting, "application/json")
 
 
 async def stream(call: Call) -> object:
@@ -205,7 +176,6 @@ ROUTES = (
     Route("GET", "/reviews", Act.REVIEW_READ, index, answers=Page, query=_FILTERS),
     Route("GET", "/reviews/events", Act.REVIEW_READ, stream, media_type=streaming.MEDIA_TYPE),
     Route("GET", "/reviews/{review}", Act.REVIEW_READ, show, answers=Shown),
-    Route("GET", "/reviews/{review}/status", Act.TASK, status, answers=Status),
     Route(
         "POST",
         "/reviews/{review}/rule",

@@ -1,6 +1,7 @@
 """Access requests: a deferral is taken up, its task followed and given up (AuthZEN's profile).
 
-The task is the review that the deferral opened. Approved, the action is asked for again; nothing else grants it.
+The task is the review that the deferral opened. Approved, the action is asked for again, or claimed, which judges it
+again too; nothing else grants it.
 
 Source: OpenID AuthZEN Access Request and Approval Profile 1.0, draft 1. Clauses: S1.4, S7.
 """
@@ -155,14 +156,15 @@ def handle(base_url: str, task: Task) -> dict[str, object]:
     if not task.is_ended:
         told["progress"] = {"current_step": min(task.done + 1, task.needed), "total_steps": task.needed}
         told["links"] = {"cancel": f"{place}/cancel"}
-    return told
+    return told | ({"reason": task.reason} if task.reason else {})
 
 
 def _answer(call: Call, task: Task, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     told: dict[str, object] = {"task": handle(call.service.base_url, task)}
     if task.approved_until is not None:
         approval = {"id": task.id, "approved_at": str(task.approved_at), "approved_until": str(task.approved_until)}
-        told["result"] = {"mode": "reevaluate", "approval": approval}
+        claim = f"{call.service.base_url}/reviews/{task.id}/claim"
+        told["result"] = {"mode": "reevaluate", "approval": approval, "claim_endpoint": claim}
     waiting = {} if task.is_ended else {"Retry-After": str(POLL_SECONDS)}
     return Response(_encode(told), status, {**waiting, **(headers or {})}, "application/json")
 
