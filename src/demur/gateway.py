@@ -27,8 +27,7 @@ from demur.accounting import NO_RHYTHM
 from demur.core import evidence
 from demur.core.grant import Completion
 from demur.core.record import Draft
-from demur.core.review import OPEN, Verdict
-from demur.errors import DemurError, IntakeError, OverloadedError, RulingError, StoreError
+from demur.errors import DemurError, IntakeError, OverloadedError, StoreError
 from demur.operating import LOCAL
 from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
 from demur.steps.inquiring import Purpose
@@ -43,13 +42,11 @@ if TYPE_CHECKING:
     from demur.core.intake import Caller
     from demur.core.record import Json
     from demur.core.refusal import Refusal
-    from demur.core.review import Review, ReviewState
     from demur.core.terms import Request, Value
     from demur.ports import Transaction
     from demur.steps.attesting import Rhythm, Verify
     from demur.steps.deciding import Asked
     from demur.steps.inquiring import Inquired
-    from demur.steps.ruling import ReviewRequest
     from demur.steps.telling import News
     from demur.steps.world import Active, Gap, World
 
@@ -182,34 +179,6 @@ class Gateway(Waiting):
         except FAILURES as error:
             return self._unavailable(str(error))
 
-    def reviews(self, *, states: tuple[ReviewState, ...] = OPEN, limit: int = 100) -> tuple[Review, ...]:
-        """The reviews in these states, the earliest deadline first; raises `StoreError`."""
-        return self._do(self._active, lambda session: ruling.list_reviews(session, states=states, limit=limit))
-
-    def review(self, review_id: str) -> ReviewRequest | None:
-        """One review as a reviewer sees it; raises `StoreError` and `LedgerError`."""
-        active = self._active
-        return self._world.store.read(lambda tx: ruling.show(Session(self._world, active, tx), review_id))
-
-    def rule(self, review_id: str, *, verdict: str, reason: str, credential: str) -> Review:
-        """Approve or reject a deferred action, as the person whose credential this is.
-
-        Raises `RulingError` where that person may not rule, or not any more, `ConfigurationError` where the reviewers
-        cannot be read, and `StoreError` where it cannot be recorded.
-        """
-        try:
-            said = Verdict(verdict)
-        except ValueError as error:
-            message = f"expected `approve` or `reject`, found `{verdict[:40]}`"
-            raise RulingError(message) from error
-        reviewer = self._world.reviewers.identify(credential)
-        text = ruling.check_reason(reason)
-        after = self._do(self._active, lambda session: ruling.rule(session, reviewer, review_id, said, text))
-        if isinstance(after, RulingError):
-            raise after
-        telling.tell_ruling(self._world, after)
-        return after
-
     def activate(self, active: Active, policies: bytes, *, by: str = "local") -> None:
         """Put other policies in force. They are kept first, so that every decision can be judged again (S3.7).
 
@@ -238,6 +207,7 @@ class Gateway(Waiting):
             forgetting.restored(session)
             forgetting.returned(session)
             ruling.expire_due(session)
+            ruling.lapse_due(session)
             levers.current(session.tx)
 
         self._do(self._active, work)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from demur.consulting import Consulting
 from demur.core import intake
 from demur.core.review import ReviewState
 from demur.core.task import Problem
+from demur.desk import Desk
 from demur.errors import RulingError
 from demur.operating import LOCAL
 from demur.steps import requesting
@@ -34,7 +34,7 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.02, 1.0
 MAX_REASON = 4_000
 
 
-class Reviewing(Consulting):
+class Reviewing(Desk):
     """What whoever asked for an action may do about its review."""
 
     def wait(self, review_id: str, timeout_seconds: float) -> ReviewState:
@@ -68,7 +68,7 @@ class Reviewing(Consulting):
 
         The same `key` with the same `body` gives the same task. Raises `IntakeError` and `StoreError`.
         """
-        active = self._active
+        active = self._in_force()
         asked = Submission(
             evaluation_id=evaluation_id,
             request=intake.read(request, active.policies.schema, caller=caller),
@@ -86,7 +86,7 @@ class Reviewing(Consulting):
     def cancel_request(self, review_id: str, *, caller: str = LOCAL.id, reason: str = "") -> Task | Problem:
         """Give up a review that was opened for this caller; raises `StoreError`."""
         text = reason[:MAX_REASON]
-        ended = self._do(self._active, lambda session: requesting.cancel(session, caller, review_id, text))
+        ended = self._do(self._in_force(), lambda session: requesting.cancel(session, caller, review_id, text))
         if not isinstance(ended, Problem):
             told = {"review_id": ended.id, "status": ended.state.value}
             news.tell_news(self._world, [News("governance.review.cancelled", ended.id, dict(told))])

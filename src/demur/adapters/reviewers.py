@@ -66,6 +66,11 @@ class ReviewerBook:
             raise RulingError(message, hint="`demur reviewer add` issues one")
         return Reviewer(held[0].name, frozenset(held[0].roles), may_reveal=True)
 
+    def named(self, name: str) -> Reviewer | None:
+        """The reviewer of this name with the roles they hold now; `None` where there is none."""
+        found = next((entry for entry in self.entries() if entry.name == name), None)
+        return None if found is None else Reviewer(found.name, frozenset(found.roles))
+
     def entries(self) -> tuple[Entry, ...]:
         """Everybody, by name; raises `ConfigurationError` where the file cannot be trusted."""
         return tuple(sorted(self._read().reviewers, key=lambda entry: entry.name))

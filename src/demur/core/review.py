@@ -29,7 +29,7 @@ import msgspec
 
 from demur.core import lever, panel
 from demur.core.desk.risk import Assessment
-from demur.core.panel import Panel, Reviewer, Ruling, Verdict
+from demur.core.panel import Authority, Panel, Reviewer, Ruling, Verdict
 from demur.core.policy import duties
 from demur.core.policy.document import Narrowing
 from demur.core.refusal import Refusal
@@ -82,6 +82,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     """Of a review afterwards, the pseudonym of the operator whose broken glass is reviewed; may not rule on it."""
     action: str = ""
     resource_type: str = ""
+    asked_by: str = ""
+    """The pseudonym of whoever would act."""
     holder: str = ""
     """The pseudonym of whoever is looking at it; what record `holding` says of them lies in the vault."""
     held_until: Timestamp | None = None
@@ -125,6 +127,8 @@ class Deferral(msgspec.Struct, frozen=True, kw_only=True):
 
     review_id: str
     deadline: Timestamp
+    estimated: Timestamp | None = None
+    """When people will probably have ruled, as far as that was measured; `None` where it is not known."""
     refusal: Refusal
     """The "no" that stands until somebody approves: the same words and conditions as a refusal."""
 
@@ -151,7 +155,7 @@ class Deferral(msgspec.Struct, frozen=True, kw_only=True):
             context["deferral"] = {
                 "status": ReviewState.PENDING.value,
                 "review_id": self.review_id,
-                "estimated_resolution": str(self.deadline),
+                "estimated_resolution": str(self.estimated) if self.estimated else None,
                 "deadline": str(self.deadline),
                 "timeout_action": "deny",
                 "resolution_endpoint": f"/reviews/{self.review_id}/status",
@@ -187,16 +191,15 @@ def assign(
 ) -> Review:
     """The review, held by one person until an instant or its deadline; the same person may do so again, for longer.
 
-    `is_instead` gives it to that person although somebody else holds it. Raises `RulingError` where it is not open,
-    is held, or that person's verdict on it is in.
+    `is_instead` gives it to that person although somebody else holds it. Raises `RulingError` where it is not open or
+    is held. Whether that person may rule is for `check_reviewer` to say.
     """
-    _check_open(review, now)
+    check_open(review, now)
     if until <= now:
         message = f"expected to hold the review until a time to come, found {until}"
         raise RulingError(message)
     if not is_instead:
         _check_free(review, frozenset({holder}), now)
-    panel.check_fresh(review.rulings, frozenset({holder}), "that person")
     return msgspec.structs.replace(
         review, state=ReviewState.ASSIGNED, holder=holder, held_until=min(until, review.deadline), holding=sequence
     )
@@ -204,7 +207,7 @@ def assign(
 
 def release(review: Review, holder: str, now: Timestamp) -> Review:
     """The review, given back by whoever holds it; raises `RulingError` where that is somebody else, or nobody."""
-    _check_open(review, now)
+    check_open(review, now)
     if review.holder_at(now) != holder or not holder:
         found = "somebody else" if review.holder_at(now) else "nobody"
         message = f"expected to give back a review that this person holds, found that {found} holds it"
@@ -251,18 +254,16 @@ def rule(
     `lender` is the name of the person in whose place the reviewer rules. `narrows` and `grant_seconds` are what this
     approval makes narrower than what was asked.
     """
-    _check_open(review, now)
-    for name in (reviewer.name, lender):
-        if name and name in barred:
-            message = f"`{name}` asked for this action or is acted for, so somebody else must decide"
-            raise RulingError(message)
-    panel.check_role(review.panels, ruling.roles, reviewer.name)
-    if review.opened_by in ruling.people:
-        message = f"`{lender or reviewer.name}` broke the glass, so somebody else must review what was done"
-        raise RulingError(message)
-    panel.check_fresh(review.rulings, frozenset({ruling.reviewer}), f"`{reviewer.name}`")
-    panel.check_fresh(review.rulings, ruling.people, f"`{lender or reviewer.name}`")
-    _check_free(review, ruling.people, now)
+    check_open(review, now)
+    who = Authority(
+        name=reviewer.name,
+        pseudonym=ruling.reviewer,
+        roles=frozenset(ruling.roles),
+        lender=lender,
+        lender_pseudonym=ruling.on_behalf,
+    )
+    check_reviewer(review, who, barred)
+    _check_free(review, who.people, now)
     rulings = (*review.rulings, ruling)
     return msgspec.structs.replace(
         lapse(review),
@@ -277,7 +278,17 @@ def rule(
 _STATES = {Verdict.APPROVE: ReviewState.APPROVED, Verdict.REJECT: ReviewState.DENIED, None: ReviewState.PENDING}
 
 
-def _check_open(review: Review, now: Timestamp) -> None:
+def check_reviewer(review: Review, who: Authority, barred: Collection[str]) -> None:
+    """Raises `RulingError` where whoever this is may not rule on the review at all: see `panel.check`."""
+    if review.opened_by in who.people:
+        name = who.name if review.opened_by == who.pseudonym else who.lender
+        message = f"`{name}` broke the glass, so somebody else must review what was done"
+        raise RulingError(message)
+    panel.check(review.panels, review.rulings, who, barred)
+
+
+def check_open(review: Review, now: Timestamp) -> None:
+    """Raises `RulingError` where the review waits for nobody any more, or its deadline has passed (S7.3)."""
     state = review.state_at(now)
     if state is ReviewState.EXPIRED:
         message = f"the deadline {review.deadline} has passed; the action is denied"
@@ -358,6 +369,8 @@ __all__ = [
     "Verdict",
     "assign",
     "cancel",
+    "check_open",
+    "check_reviewer",
     "covers",
     "escalate",
     "execute",

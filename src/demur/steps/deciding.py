@@ -25,15 +25,18 @@ from demur.core import evidence, intake, lever, resolution, usage
 from demur.core import grant as grants
 from demur.core import review as reviews
 from demur.core.decision import Decision, decide
+from demur.core.desk.shedding import Overload
 from demur.core.grant import Binding, Grant, GrantState
+from demur.core.policy.duties import NONE
 from demur.core.record import Draft
-from demur.core.refusal import refuse
+from demur.core.refusal import refuse, turned_away
 from demur.core.resolution import Facts, Learned
 from demur.core.review import Deferral, Review
+from demur.core.schema import DESK
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
-from demur.steps import approving, denials, levers, mending, opening
+from demur.steps import approving, denials, levers, mending, opening, queue
 from demur.steps.session import Judged, Prepared
 from demur.steps.telling import News
 
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 
 USAGE = "usage"
 """The source name of the facts that Demur counts itself."""
+_OURS = (USAGE, DESK)
 _encode = msgspec.msgpack.Encoder().encode
 _reviews = msgspec.msgpack.Decoder(Review)
 
@@ -73,10 +77,16 @@ class Asked:
 def ask(active: Active, raw: bytes | str | Mapping[str, object], caller: Caller) -> Asked:
     """Step 1; raises `IntakeError`."""
     request = intake.read(raw, active.policies.schema, caller=caller)
+    return about(active, request, caller.understands)
+
+
+def about(active: Active, request: Request, understands: frozenset[str] | None) -> Asked:
+    """The same for a request that was read before."""
     needs = active.policies.needs(request.action, request.resource.type)
-    wanted = {source: tuple(paths) for source, paths in needs.items() if source != USAGE}
+    wanted = {source: tuple(paths) for source, paths in needs.items() if source not in _OURS}
     is_slow = not active.slow.isdisjoint(wanted)
-    return Asked(request, wanted, tuple(needs.get(USAGE, ())), is_slow, caller.understands)
+    history = tuple(path for source in _OURS for path in needs.get(source, ()))
+    return Asked(request, wanted, history, is_slow, understands)
 
 
 def prepare(world: World, active: Active, asked: Asked) -> Prepared:
@@ -138,13 +148,24 @@ def judged(session: Session, prepared: Prepared) -> Judged:
         counted = {path: Learned(_count(session, path, facts), facts.now) for path in prepared.history}
         learned = learned | counted
         facts = resolution.with_learned(facts, session.active.layout, counted)
-    decision = decide(facts, session.active.policies)
-    if decision.outcome is Outcome.DEFER and (approvals := approving.approvals(session, facts)):
-        facts = resolution.with_approvals(facts, approvals)
-        decision = decide(facts, session.active.policies)
+    decision, narrowed = decide(facts, session.active.policies), NONE
+    if decision.outcome is Outcome.DEFER:
+        rejudge = partial(_rejudge, session, learned)
+        if (standing := approving.stand(session, facts, rejudge, tuple(learned))) is not None:
+            facts, decision, narrowed = standing
     if decision.outcome is Outcome.ALLOW or facts is prepared.facts:
-        return Judged(facts, decision, learned, prepared.remedies)
+        return Judged(facts, decision, learned, prepared.remedies, narrowed)
     return Judged(facts, decision, learned, mending.mend(session.active, decision, partial(_recount, session, facts)))
+
+
+def _rejudge(session: Session, learned: Mapping[str, Learned], facts: Facts, request: Request) -> Decision:
+    """The decision about a changed request, by the same facts and approvals, its history counted again."""
+    changed = resolution.fill(request, session.active.layout, learned, facts.now)
+    counters = session.active.policies.schema.counters
+    counted = {path: Learned(_count(session, path, changed), facts.now) for path in learned if path in counters}
+    changed = resolution.with_learned(changed, session.active.layout, counted)
+    changed = resolution.with_approvals(resolution.with_understood(changed, facts.understands), facts.approvals)
+    return decide(changed, session.active.policies)
 
 
 def _recount(session: Session, facts: Facts, path: str, request: Request) -> int | Missing:
@@ -154,7 +175,10 @@ def _recount(session: Session, facts: Facts, path: str, request: Request) -> int
 
 
 def _count(session: Session, path: str, facts: Facts) -> int | Missing:
-    world, counter = session.world, session.active.policies.schema.counters[path]
+    counters = session.active.policies.schema.counters
+    if path not in counters:
+        return queue.fact(session, path)
+    world, counter = session.world, counters[path]
     whom = usage.key(counter, facts, session.active.slots)
     if whom is None:
         return Missing.UNKNOWN
@@ -167,20 +191,14 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
     """The answer, its record and its row: one transaction."""
     match judged.decision.outcome:
         case Outcome.ALLOW:
-            grant = _grant(judged, judged.decision)
+            ties = approving.ties_of(judged.decision, judged.narrowed)
+            grant = _grant(judged, ties)
             entry = _record(session, judged, grant)
             grant = msgspec.structs.replace(grant, token=token_of(session.world, grant.id))
-            _put_grant(session, judged, grant, entry, judged.decision)
+            _put_grant(session, judged, grant, entry, ties)
             return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
         case Outcome.DEFER:
-            review, is_open = opening.review(session, judged)
-            refused, recalled = _refuse(session, judged)
-            deferral = Deferral(review_id=review.id, deadline=review.deadline, refusal=refused)
-            entry = _record(session, judged, deferral)
-            session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refused, entry))
-            if not is_open:
-                opening.put(session, judged, review, entry)
-            return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
+            return _defer(session, judged)
         case Outcome.DENY | Outcome.UNAVAILABLE:
             refusal, recalled = _refuse(session, judged)
             entry = _record(session, judged, refusal)
@@ -189,6 +207,24 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
                 return _break_glass(session, judged, entry, glass, duties)
             session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refusal, entry))
             return evidence.stamped(refusal, _audit_id(session, entry), ""), entry
+
+
+def _defer(session: Session, judged: Judged) -> tuple[Answer, Entry]:
+    """The deferral and its review; or, where too many wait for people already, a deny that says when to ask again."""
+    found = opening.review(session, judged)
+    refused, recalled = _refuse(session, judged)
+    if isinstance(found, Overload):
+        refused = turned_away(refused, found.again)
+        entry = _record(session, judged, refused, shed=found.to_dict())
+        session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refused, entry))
+        return evidence.stamped(refused, _audit_id(session, entry), ""), entry
+    review, is_open = found
+    deferral = Deferral(review_id=review.id, deadline=review.deadline, estimated=review.estimated, refusal=refused)
+    entry = _record(session, judged, deferral)
+    session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refused, entry))
+    if not is_open:
+        opening.put(session, judged, review, entry)
+    return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
 
 
 def _refuse(session: Session, judged: Judged) -> tuple[Refusal, Recalled]:
@@ -236,7 +272,7 @@ def _audit_id(session: Session, entry: Entry) -> str:
 
 def _grant(judged: Judged, ties: Decision | Duties) -> Grant:
     facts, request = judged.facts, judged.facts.request
-    granted = grants.narrow(request.arguments, ties.narrows)
+    granted = grants.narrow(grants.narrow(request.arguments, judged.narrowed.narrows), ties.narrows)
     return Grant(
         id=_grant_id(facts.now),
         token="",
@@ -259,7 +295,7 @@ def _grant_id(now: Timestamp) -> str:
     return f"{now.nanos // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
-def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
+def _record(session: Session, judged: Judged, answer: Answer, **more: Json) -> Entry:
     facts, world, schema = judged.facts, session.world, session.active.policies.schema
     request = facts.request
     sealed = world.seal(request, evidence.fields(facts, schema, answer, judged.learned))
@@ -271,7 +307,7 @@ def _record(session: Session, judged: Judged, answer: Answer) -> Entry:
     )
     members = evidence.body(judged.facts, judged.decision, answer, schema, people)
     gate = {"build": world.build, "tzdata": world.zones.version}
-    return session.tx.append(Draft("decision", {**members, "gate": gate}, sealed))
+    return session.tx.append(Draft("decision", {**members, **more, "gate": gate}, sealed))
 
 
 def _put_grant(

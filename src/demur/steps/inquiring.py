@@ -39,6 +39,7 @@ class Purpose(StrEnum):
     BATCH = "batch"
     EXPLAIN = "explain"
     PLAYGROUND = "playground"
+    NARROWING = "narrowing"
 
 
 @dataclass(frozen=True, slots=True)

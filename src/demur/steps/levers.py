@@ -56,11 +56,14 @@ class Act:
         """The person's pseudonym, the same as in their rulings on reviews."""
         return self.world.mark(f"reviewer:{self.person.name}", "reviewer")
 
-    def seal(self, *, about: str = "", **more: str) -> Sealed:
-        """Who did it, why, and about whom: only for those who may unseal. Each of the two can be erased alone."""
+    def seal(self, *, about: str = "", person: str = "", **more: str) -> Sealed:
+        """Who did it, why, and about whom: only for those who may unseal. Each of the two can be erased alone.
+
+        `person` is whose key what is said about somebody is locked under, where `about` is not that itself.
+        """
         told = {"reviewer": self.person.name, "reason": self.reason, **{k: v for k, v in more.items() if v}}
         fields = {name: text.encode("utf-8", "replace") for name, text in told.items()}
-        others = {"about": (about, about.encode("utf-8", "replace"))} if about else {}
+        others = {"about": (person or about, about.encode("utf-8", "replace"))} if about else {}
         return self.world.vault.seal(f"reviewer:{self.person.name}", "", fields, others)
 
     def news(self, kind: str, subject: str, /, **more: Json) -> News:

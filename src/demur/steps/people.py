@@ -181,6 +181,14 @@ class People:
         account = state.roster.person(held.person) if held else None
         if account is None:
             raise RulingError("expected the credential of a login, found one that nobody holds", hint="log in again")
+        return self._reviewer(account)
+
+    def named(self, name: str) -> Reviewer | None:
+        """The person of this name as the store says now, `None` where nobody is known by it; raises `StoreError`."""
+        account = self.find(name)
+        return None if account is None else self._reviewer(account)
+
+    def _reviewer(self, account: Account) -> Reviewer:
         panels = frozenset(account.panels) if Role.REVIEWER in account.roles else frozenset[str]()
         levers = frozenset({lever.ROLE}) if Role.OPERATOR in account.roles else frozenset[str]()
         may_reveal = not ALLOWED[Act.REVEAL].isdisjoint(account.roles)
@@ -259,6 +267,9 @@ class Book(Protocol):
     def identify(self, credential: str) -> Reviewer:
         """Who holds this credential; raises `RulingError` where nobody does."""
 
+    def named(self, name: str) -> Reviewer | None:
+        """The reviewer of this name; `None` where there is none."""
+
 
 class Reviewers:
     """Knows people by the credential of their login, and reviewers of an embedded gate by their own."""
@@ -272,6 +283,11 @@ class Reviewers:
         if credential.startswith(roster.SESSION_PREFIX):
             return self._people.reviewer(credential)
         return self._book.identify(credential)
+
+    def named(self, name: str) -> Reviewer | None:
+        """The person of this name, with the roles of their account and of their credential; raises `StoreError`."""
+        known = [one for one in (self._people.named(name), self._book.named(name)) if one is not None]
+        return Reviewer(name, frozenset().union(*(one.roles for one in known))) if known else None
 
 
 def _person(name: str) -> str:

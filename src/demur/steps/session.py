@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from demur.core.policy.duties import NONE
+
 if TYPE_CHECKING:
     from demur.core.decision import Decision
+    from demur.core.policy.duties import Duties
     from demur.core.remedy import Remedies
     from demur.core.resolution import Facts, Learned
     from demur.core.terms import Request
@@ -46,3 +49,5 @@ class Judged:
     decision: Decision
     learned: dict[str, Learned]
     remedies: Remedies | None = None
+    narrowed: Duties = NONE
+    """What the approvals that it stands on add to the ties of the grant (S3.5)."""

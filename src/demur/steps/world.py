@@ -40,6 +40,9 @@ class Reviewers(Protocol):
     def identify(self, credential: str) -> Reviewer:
         """Who holds this credential; raises `RulingError` where nobody does."""
 
+    def named(self, name: str) -> Reviewer | None:
+        """The person of this name with the roles they hold now; `None` where nobody is known by it."""
+
 
 class Unsigned:
     """`ports.Checkpoints` of a gate that signs nothing."""
