@@ -107,7 +107,7 @@ def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, peopl
     members: dict[str, Json] = {
         "action_intent": {"action": token(request.action) if request.action in schema.actions else "undeclared"},
         "requesting_entity": {"subject": people.subject, "actor": people.actor, "caller": people.caller},
-        "outcome": decision.outcome.value,
+        "outcome": (answer.outcome if isinstance(answer, Refusal) else decision.outcome).value,
         "policies_evaluated": {
             "count": len(decision.determining),
             "determining": [token(rule) for rule in decision.determining[:MAX_NAMED]],
@@ -115,7 +115,7 @@ def body(facts: Facts, decision: Decision, answer: Answer, schema: Schema, peopl
         "policy_version": decision.policy_digest,
         "decision_reasoning": _reasoning(decision),
         "remediation_offered": _has_offer(answer),
-        "escalation_triggered": decision.outcome is Outcome.DEFER,
+        "escalation_triggered": isinstance(answer, Deferral),
         "as_of": str(decision.as_of),
     }
     optional: dict[str, str] = {

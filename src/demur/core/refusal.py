@@ -35,7 +35,18 @@ if TYPE_CHECKING:
     from demur.core.decision import Decision
     from demur.core.schema import Schema
 
-__all__ = ["PROBLEM_TYPE", "Reason", "Refusal", "barred", "describe", "refuse", "secrets", "unavailable", "wanted"]
+__all__ = [
+    "PROBLEM_TYPE",
+    "Reason",
+    "Refusal",
+    "barred",
+    "describe",
+    "refuse",
+    "secrets",
+    "turned_away",
+    "unavailable",
+    "wanted",
+]
 
 PROBLEM_TYPE = "urn:demur:refusal:"
 """Prefix of the problem type of RFC 9457; the category follows."""
@@ -92,6 +103,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before any judging: a stop, a quarantine, a review that ended. There are words for it everywhere."""
     said: str = ""
     """What the person wrote who refused in a review. It is for the requester, in whatever language it was written."""
+    again: Timestamp | None = None
+    """Not before this instant does it make sense to ask again, where that is known without another judging."""
     detail: str = ""
     """Words of Demur itself about this one refusal, where no rule decided (a grant that may not be redeemed)."""
 
@@ -193,6 +206,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         return wording.why(reader, category, self._wanted(), conditions, self.marks), True
 
     def _next_step(self, reader: Reader) -> str:
+        if self.again is not None:
+            return reader.say("earliest", time=str(self.again))
         if self.bar is not None:
             return reader.say(f"{self.bar.value}_next")
         offered = self.offered(reader.audience)
@@ -217,6 +232,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "next_step": self.next_step(audience=audience, locale=locale),
             "missing_conditions": [item for item in told if item is not None] if is_shown else [],
             **offered,
+            **({} if self.again is None else {"earliest": str(self.again)}),
         }
 
     def _conditions(self, audience: Audience) -> Sequence[Obstacle]:
@@ -313,6 +329,25 @@ def barred(
         wanted=wanted(request.action, schema),
         locale=locale,
         bar=bar,
+    )
+
+
+def turned_away(refused: Refusal, again: Timestamp) -> Refusal:
+    """The deny in the place of a deferral for which people have no room now: what to wait for, and nothing to change.
+
+    What the rule's author wrote is about a review that is not opened, so it is not said.
+    """
+    return msgspec.structs.replace(
+        refused,
+        outcome=Outcome.DENY,
+        reason=msgspec.structs.replace(refused.reason, disposition=Disposition.RETRY_AFTER),
+        shown=msgspec.structs.replace(refused.shown, disposition=Disposition.RETRY_AFTER),
+        messages={},
+        shown_messages={},
+        bar=Bar.OVERLOADED,
+        again=again,
+        escalation_available=False,
+        escalation_roles=(),
     )
 
 

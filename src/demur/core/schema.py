@@ -221,3 +221,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = "UTC"
     repeats: int = 0
     """Repeats against advice until quarantine (S8.3); 0 where the policies say nothing."""
+
+    def counted(self, path: str) -> Type | None:
+        """The type of a fact that Demur counts itself, under the append lock (S4.2); `None` for every other path."""
+        if path in self.counters:
+            return Type(Kind.INT)
+        return next((slot.type for slot in self.slots if slot.path == path and slot.source == DESK), None)

@@ -17,7 +17,7 @@ from demur.core.conform import ConformError, conform
 from demur.core.decision import decide, explain
 from demur.core.refusal import refuse
 from demur.core.resolution import Learned
-from demur.core.schema import REQUEST, Kind, Type
+from demur.core.schema import REQUEST
 from demur.core.terms import Missing, Outcome
 from demur.errors import ConfigurationError
 
@@ -74,8 +74,8 @@ def _learned(request: Request, policies: PolicySet, sources: Sources, now: Times
 
 def _state(path: str, value: object, schema: Schema) -> State:
     fact = schema.facts.get(path)
-    if path in schema.counters:
-        expected = Type(Kind.INT)
+    if (counted := schema.counted(path)) is not None:
+        expected = counted
     elif fact is not None and fact.source != REQUEST:
         expected = fact.type
     else:

@@ -22,6 +22,7 @@ from demur.core.decision import decide
 from demur.core.ledger import chain
 from demur.core.resolution import Layout
 from demur.core.schema import argument_path
+from demur.core.terms import Outcome
 from demur.errors import DemurError, ForgottenError, LedgerError
 
 if TYPE_CHECKING:
@@ -158,7 +159,9 @@ def _unseal(sequence: int, leaf: Mapping[str, object], archive: Archive, vault: 
 
 
 def _recorded(leaf: Mapping[str, object]) -> str:
-    return _line(leaf.get("outcome"), leaf.get("refusal_category", ""), leaf.get("triggering_policy", ""))
+    """What the policies came to; a deferral for which people had no room was answered with a deny."""
+    outcome = Outcome.DEFER.value if "shed" in leaf else leaf.get("outcome")
+    return _line(outcome, leaf.get("refusal_category", ""), leaf.get("triggering_policy", ""))
 
 
 def _told(decision: Decision) -> str:

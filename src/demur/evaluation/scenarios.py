@@ -21,7 +21,7 @@ from demur.core.decision import decide
 from demur.core.policy.reading import nearest
 from demur.core.refusal import refuse
 from demur.core.resolution import Approval, Learned
-from demur.core.schema import REQUEST, Kind, Type
+from demur.core.schema import REQUEST, Type
 from demur.core.terms import Missing, Outcome, State
 from demur.errors import IntakeError, PolicyError, Problem
 from demur.evaluation.scenario_reading import Case, Given, Suite, read_suites
@@ -41,8 +41,6 @@ __all__ = ["Case", "Difference", "Suite", "Verdict", "read_suites", "run", "run_
 
 _OFFLINE = frozenset({"static", "content"})
 """The kinds of sources that a test asks; a callable of the host might reach the world."""
-
-_INT = Type(Kind.INT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +158,9 @@ def _compared(case: Case, found: Mapping[str, object]) -> Verdict:
 
 
 def _type_of(path: str, schema: Schema) -> Type | None:
-    """The type of a fact that sources or counters provide."""
-    if path in schema.counters:
-        return _INT
+    """The type of a fact that sources, counters or the desk provide."""
+    if (counted := schema.counted(path)) is not None:
+        return counted
     fact = schema.facts.get(path)
     return fact.type if fact is not None and fact.source != REQUEST else None
 

@@ -254,6 +254,8 @@ def _advice(refused: Refusal, request: Request, schema: Schema) -> Advice:
     offered = refused.offered(Audience.AGENT)
     told = [(item, shown) for item in offered.repairs if (shown := item.to_dict(Audience.AGENT)) is not None]
     instants = [item.earliest for item, shown in told if item.earliest is not None and "earliest" in shown]
+    if refused.again is not None:
+        instants = [refused.again]
     parts = [part for item, _ in told for part in item.parts]
     may_reword = any(map(_may_reword, parts)) or _offers_same_tool(offered, request, schema)
     return Advice(refused.shown.disposition, min(instants, default=None), may_reword)

@@ -10,7 +10,7 @@ Clauses: S3.2, S7.3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import msgspec
 
@@ -36,10 +36,9 @@ class Overload(msgspec.Struct, frozen=True):
     risk: Risk
     again: Timestamp
 
-
-def most(desk: Desk) -> int:
-    """The highest number of waiting reviews that makes a difference to this desk; 0 where none does."""
-    return max([item.over for item in desk.shed] + [desk.peak], default=0)
+    def to_dict(self) -> dict[str, Union[int, str]]:
+        """As the record of the deny tells it."""
+        return {"waiting": self.waiting, "limit": self.limit, "risk": self.risk.value, "again": str(self.again)}
 
 
 def find(desk: Desk, risk: Risk, waiting: int) -> Shed | None:

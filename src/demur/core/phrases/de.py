@@ -27,6 +27,8 @@ PHRASES = MappingProxyType(
         "stopped_next": "Sie können erneut anfragen, wenn der Halt aufgehoben ist.",
         "quarantined": "Über „{wanted}“ wird nicht entschieden, solange diese Sitzung unter Quarantäne steht.",
         "quarantined_next": "Eine zuständige Person kann die Quarantäne aufheben.",
+        "overloaded": "Über „{wanted}“ entscheidet ein Mensch, und es wartet schon zu viel auf eine Entscheidung.",
+        "overloaded_next": "Sie können später erneut anfragen.",
         "review_denied": "„{wanted}“ wurde von einem Menschen geprüft und abgelehnt.",
         "review_denied_next": "Eine geänderte Anfrage kann möglich sein; die gleiche wird neu geprüft.",
         "review_expired": "Über „{wanted}“ hat niemand rechtzeitig entschieden, daher bleibt es abgelehnt.",

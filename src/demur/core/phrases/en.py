@@ -27,6 +27,8 @@ PHRASES = MappingProxyType(
         "stopped_next": "It can be asked for again when the stop is released.",
         "quarantined": "“{wanted}” is not decided while this session is under quarantine.",
         "quarantined_next": "An operator can lift the quarantine.",
+        "overloaded": "“{wanted}” is for people to decide, and more waits for them than they can look at.",
+        "overloaded_next": "It can be asked for again later.",
         "review_denied": "“{wanted}” was looked at by a person, who refused it.",
         "review_denied_next": "A changed request may be possible; the same one is looked at anew.",
         "review_expired": "Nobody decided about “{wanted}” in time, so it stays refused.",

@@ -27,6 +27,8 @@ PHRASES = MappingProxyType(
         "stopped_next": "Puede volver a solicitarlo cuando se levante la detención.",
         "quarantined": "No se decide sobre «{wanted}» mientras esta sesión esté en cuarentena.",
         "quarantined_next": "Una persona responsable puede levantar la cuarentena.",
+        "overloaded": "«{wanted}» requiere la decisión de una persona, y ya hay demasiadas solicitudes en espera.",
+        "overloaded_next": "Puede volver a solicitarlo más tarde.",
         "review_denied": "Una persona revisó «{wanted}» y lo rechazó.",
         "review_denied_next": "Una solicitud modificada puede ser posible; la misma se revisa de nuevo.",
         "review_expired": "Nadie decidió a tiempo sobre «{wanted}», por lo que sigue rechazado.",

@@ -30,6 +30,8 @@ PHRASES = MappingProxyType(
         "stopped_next": "Vous pourrez refaire la demande quand la suspension sera levée.",
         "quarantined": "«\u00a0{wanted}\u00a0» reste sans décision tant que cette session est en quarantaine.",
         "quarantined_next": "Une personne responsable peut lever la quarantaine.",
+        "overloaded": "Une personne doit décider de «\u00a0{wanted}\u00a0», et trop de demandes attendent déjà.",
+        "overloaded_next": "Vous pourrez refaire la demande plus tard.",
         "review_denied": "«\u00a0{wanted}\u00a0» a été examiné et refusé par une personne.",
         "review_denied_next": "Une demande modifiée peut être possible\u202f; la même sera examinée à nouveau.",
         "review_expired": "Personne ne s’est prononcé à temps sur «\u00a0{wanted}\u00a0», qui reste refusé.",

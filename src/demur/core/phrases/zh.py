@@ -28,6 +28,8 @@ PHRASES = MappingProxyType(
         "stopped_next": "暂停解除后，您可再次提出请求。",
         "quarantined": "本会话处于隔离期间，不对“{wanted}”作出决定。",
         "quarantined_next": "管理人员可以解除隔离。",
+        "overloaded": "“{wanted}”需要人工决定，而等待处理的请求已经过多。",
+        "overloaded_next": "您可稍后再次提出请求。",
         "review_denied": "“{wanted}”已由人工审核并被拒绝。",
         "review_denied_next": "修改后的请求也许可行；同样的请求会重新审核。",
         "review_expired": "未有人及时就“{wanted}”作出决定，因此仍被拒绝。",

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from demur.core.schema import BUILT_IN, REQUEST, Fact
+from demur.core.schema import BUILT_IN, DESK, REQUEST, Fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -200,7 +200,7 @@ def _keys(slot: Slot, schema: Schema) -> tuple[str, ...] | None:
     """The paths that a fact is looked up by; `None` where it may be any."""
     if slot.path in schema.counters:
         return schema.counters[slot.path].key
-    if slot.source in {REQUEST, ""}:
+    if slot.source in {REQUEST, DESK, ""}:
         return ()
     source = schema.sources.get(slot.source)
     if source is None:
