@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from demur.core.forgetting import Erasure, Hold
     from demur.core.lever import Levers, Opening, Stop
+    from demur.core.policy.index import PolicySet
     from demur.core.record import Json
     from demur.core.retention import RetentionClass
     from demur.ports import LedgerState
@@ -52,6 +53,11 @@ class Operated:
     def follow(self, check: Callable[[], None]) -> None:
         """Decide and redeem only while `check` does not raise `StoreError`: it knows which policies are in force."""
         self._check_in_force = check
+
+    @property
+    def policies(self) -> PolicySet:
+        """The policies that it decides by now, to be looked at."""
+        return self._active.policies
 
     @property
     def impediment(self) -> str:

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from demur.console.drawing import Drawing
 from demur.console.files import PREFIX, Files
+from demur.console.lines import Lines
 from demur.console.page import respond
 from demur.console.pages import PAGES
 from demur.errors import DemurError
@@ -40,7 +41,7 @@ def build(service: Service) -> Front:
     """The application over an open service: its API, and the desk at `/`."""
     front = app.build(service)
     service.landing = "/"
-    drawing = Drawing(Files.read(), PAGES)
+    drawing, lines = Drawing(Files.read(), PAGES), Lines()
     add = front.api.router.add_route
 
     async def static(_: Service, request: HttpRequest) -> Response:
@@ -58,14 +59,19 @@ def build(service: Service) -> Front:
     add("/", _endpoint(front, drawing, _told(home, drawing)), methods=["GET"], include_in_schema=False)
     add(PREFIX + "{name}", front.route(static), methods=["GET"], include_in_schema=False)
     for page in PAGES:
-        add(page.path, _endpoint(front, drawing, _answering(page, drawing)), [page.method], include_in_schema=False)
+        add(
+            page.path,
+            _endpoint(front, drawing, _answering(page, drawing, lines)),
+            [page.method],
+            include_in_schema=False,
+        )
     add(HOME + "/{rest:path}", _endpoint(front, drawing, _told(lost, drawing)), ["GET"], include_in_schema=False)
     return front
 
 
-def _answering(page: Page, drawing: Drawing) -> Answering:
+def _answering(page: Page, drawing: Drawing, lines: Lines) -> Answering:
     async def answer(service: Service, request: HttpRequest) -> Response:
-        return await page.answer(service, request, drawing)
+        return await page.answer(service, request, drawing, lines)
 
     return _told(answer, drawing)
 

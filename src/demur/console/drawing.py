@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from demur.console.page import Page, Visit
     from demur.core.access import Identity
 
+KEYS = {
+    "/desk": "q",
+    "/desk/overview": "o",
+    "/desk/decisions": "d",
+    "/desk/policies": "p",
+    "/desk/playground": "y",
+    "/desk/ledger": "l",
+    "/desk/sessions": "s",
+    "/desk/levers": "v",
+    "/desk/people": "e",
+}
+"""By page: the key that, after `g`, leads to it."""
+
 
 class Drawing:
     """Draws the pages of one service."""
@@ -66,5 +79,7 @@ class Drawing:
             if page.is_for(identity):
                 is_here = path == page.path or (page.path != "/desk" and path.startswith(page.path + "/"))
                 is_here = is_here or (page.path == "/desk" and path.startswith("/desk/reviews"))
-                groups.setdefault(page.group, []).append({"path": page.path, "title": page.title, "is_here": is_here})
+                groups.setdefault(page.group, []).append(
+                    {"path": page.path, "title": page.title, "key": KEYS.get(page.path, ""), "is_here": is_here}
+                )
         return [{"title": group, "pages": pages} for group, pages in groups.items()]

@@ -27,6 +27,7 @@ from demur.server.route import Call
 
 if TYPE_CHECKING:
     from demur.console.drawing import Drawing
+    from demur.console.lines import Lines
     from demur.core.access import Act, Identity
     from demur.server.service import Service
 
@@ -54,20 +55,23 @@ class Page:
         """Whether this person's roles allow it."""
         return not identity.roles.isdisjoint(ALLOWED[self.act])
 
-    async def answer(self, service: Service, request: HttpRequest, drawing: Drawing) -> Response:
+    async def answer(self, service: Service, request: HttpRequest, drawing: Drawing, lines: Lines) -> Response:
         """The response; raises whatever `handling` raises."""
         fields = await _fields(request) if self.method == "POST" else {}
         request = _with_token(request, fields)
         identity, gate = await service.enter(request, self.act)
-        return await self.handling(Visit(service, request, identity, gate, page=self, drawing=drawing, fields=fields))
+        return await self.handling(
+            Visit(service, request, identity, gate, page=self, drawing=drawing, lines=lines, fields=fields)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit(Call):
-    """A call of a page: beside whoever calls and their gate, what they typed, and how pages are drawn."""
+    """A call of a page: beside whoever calls and their gate, what they typed, how pages are drawn, and what waits."""
 
     page: Page
     drawing: Drawing
+    lines: Lines
     fields: Mapping[str, tuple[str, ...]]
 
     def field(self, name: str) -> str:
