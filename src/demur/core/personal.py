@@ -84,8 +84,12 @@ def masked(document: object, request: Request, schema: Schema, learned: Mapping[
 def _entity(root: str, entity: Entity) -> dict[str, Value]:
     own = {f"{root}.type": entity.type, f"{root}.id": entity.id}
     # A claim that is called as a part of the entity stands beside it, never in its place.
-    claims = {f"{root}.{name}": value for name, value in entity.properties.items()}
-    return {path if path not in own else f"{root}.properties.{path}": value for path, value in claims.items()} | own
+    named = {name: f"{root}.{name}" for name in entity.properties}
+    claims = {
+        path if path not in own else f"{root}.properties.{name}": entity.properties[name]
+        for name, path in named.items()
+    }
+    return own | claims
 
 
 def _declared(path: str, request: Request, schema: Schema) -> Fact | None:

@@ -1,6 +1,11 @@
 """Every page of the console, one noun per file: each file ends in its `PAGES`, and here they are joined."""
 
 from demur.console.page import Page
-from demur.console.pages import queue, review
+from demur.console.pages import decision, decisions, queue, review
 
-PAGES: tuple[Page, ...] = (*queue.PAGES, *review.PAGES)
+PAGES: tuple[Page, ...] = (
+    *queue.PAGES,
+    *review.PAGES,
+    *decisions.PAGES,
+    *decision.PAGES,
+)

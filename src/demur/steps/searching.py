@@ -1,0 +1,203 @@
+"""Look for decisions in the ledger, the newest first, and count what was decided. Bounded work for each call.
+
+- A call reads at most `MAX_READ` records and says from where to where it looked; the next call goes on below that.
+  What is asked of a ledger of a million records costs as much as of a thousand.
+- A span of time is found by halving, since the times of records never run backwards.
+- Only what records say is compared: tokens, categories and pseudonyms. Nothing is unsealed.
+
+Clauses: S5.4.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from demur.core.terms import Category, Outcome, Timestamp, parse_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from demur.ports import Store, StoredRecord, Transaction
+
+MAX_READ = 20_000
+CHUNK = 1_000
+_IS_DECISION = b'"type":"decision"'
+
+
+class _Entity(msgspec.Struct, frozen=True):
+    subject: str = ""
+    actor: str = ""
+    caller: str = ""
+
+
+class _Intent(msgspec.Struct, frozen=True):
+    action: str = ""
+
+
+class _Rules(msgspec.Struct, frozen=True):
+    count: int = 0
+    determining: tuple[str, ...] = ()
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """What a record of a decision says, as far as lists of decisions show it."""
+
+    sequence: int
+    timestamp: str
+    type: str = ""
+    outcome: str = ""
+    refusal_category: str = ""
+    triggering_policy: str = ""
+    action_intent: _Intent = _Intent()
+    requesting_entity: _Entity = _Entity()
+    policies_evaluated: _Rules = _Rules()
+    review: str = ""
+    grant: str = ""
+
+    @property
+    def at(self) -> Timestamp:
+        """When it was decided."""
+        return parse_timestamp(self.timestamp)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which decisions; "" and empty mean any. `subjects` are pseudonyms: one person may have had several keys."""
+
+    outcome: str = ""
+    category: str = ""
+    action: str = ""
+    rule: str = ""
+    subjects: frozenset[str] | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+
+    def fits(self, leaf: Leaf) -> bool:
+        """Whether a decision is one of those, times aside."""
+        return (
+            (not self.outcome or leaf.outcome == self.outcome)
+            and (not self.category or leaf.refusal_category == self.category)
+            and (not self.action or leaf.action_intent.action == self.action)
+            and (not self.rule or self.rule in leaf.policies_evaluated.determining)
+            and (self.subjects is None or leaf.requesting_entity.subject in self.subjects)
+        )
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions, the newest first. `first` to `last` are the records that were looked at, both included.
+
+    `before` is where the next page begins, 0 where there is nothing below. `first` is above `last` where nothing was
+    looked at.
+    """
+
+    found: tuple[Leaf, ...]
+    first: int
+    last: int
+    before: int
+    size: int
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided in a span of time. `is_whole` is false where the newest records filled what may be read."""
+
+    since: Timestamp
+    until: Timestamp
+    read: int
+    is_whole: bool
+    outcomes: dict[str, int]
+    bars: tuple[dict[str, int], ...]
+    """The span in equal parts, the oldest first: how many were refused or deferred in each, by category."""
+    refused: tuple[tuple[str, str, str, int], ...]
+    """Action, category and rule of what is refused most, and how often."""
+
+
+_leaves = msgspec.json.Decoder(Leaf)
+MOST_REFUSED = 8
+
+
+def search(store: Store, wanted: Wanted, *, before: int | None = None, most: int = 25) -> Page:
+    """The newest decisions below record `before` that are wanted, at most `most`; raises `StoreError`."""
+    size, low, high = store.read(lambda tx: (tx.head.size, *_bounds(tx, wanted)))
+    end = high if before is None else min(before, high)
+    found: list[Leaf] = []
+    place = end
+    for leaf in _downwards(store, max(low, end - MAX_READ), end):
+        if leaf.type == "decision" and wanted.fits(leaf):
+            found.append(leaf)
+        place = leaf.sequence
+        if len(found) == most:
+            break
+    else:
+        place = max(low, end - MAX_READ)
+    return Page(found=tuple(found), first=min(place, end), last=end - 1, before=place if place > low else 0, size=size)
+
+
+def sum_up(store: Store, *, since: Timestamp, until: Timestamp, parts: int) -> Summary:
+    """What was decided between two instants, in so many equal parts; raises `StoreError`."""
+    low, high = store.read(lambda tx: _bounds(tx, Wanted(since=since, until=until)))
+    first = max(low, high - MAX_READ)
+    outcomes: Counter[str] = Counter()
+    refused: Counter[tuple[str, str, str]] = Counter()
+    bars: list[Counter[str]] = [Counter() for _ in range(parts)]
+    width = max(1, (until.nanos - since.nanos) // parts)
+    for leaf in _downwards(store, first, high):
+        if leaf.type != "decision":
+            continue
+        outcomes[leaf.outcome] += 1
+        if leaf.outcome != Outcome.ALLOW:
+            part = min(parts - 1, max(0, (leaf.at.nanos - since.nanos) // width))
+            bars[part][leaf.refusal_category] += 1
+            refused[leaf.action_intent.action, leaf.refusal_category, leaf.triggering_policy] += 1
+    return Summary(
+        since=since,
+        until=until,
+        read=high - first,
+        is_whole=first == low,
+        outcomes={str(one): outcomes[one] for one in Outcome},
+        bars=tuple({str(one): bar[one] for one in Category if bar[one]} for bar in bars),
+        refused=tuple((*what, count) for what, count in refused.most_common(MOST_REFUSED)),
+    )
+
+
+def _downwards(store: Store, first: int, end: int) -> Iterator[Leaf]:
+    """The records from `end`, not included, down to `first`; of those that are no decision only where they stand."""
+    while end > first:
+        begin = max(first, end - CHUNK)
+        for record in reversed(list(store.records(begin, end))):
+            yield _leaf(record)
+        end = begin
+
+
+def _leaf(record: StoredRecord) -> Leaf:
+    if _IS_DECISION not in record.leaf:
+        return Leaf(record.sequence, "")
+    return _leaves.decode(record.leaf)
+
+
+def _bounds(tx: Transaction, wanted: Wanted) -> tuple[int, int]:
+    """The first record at or after `since`, and the first one after `until`."""
+    size = tx.head.size
+    low = 0 if wanted.since is None else _first_at(tx, wanted.since, size)
+    high = size if wanted.until is None else _first_at(tx, Timestamp(wanted.until.nanos + 1), size)
+    return low, max(low, high)
+
+
+def _first_at(tx: Transaction, instant: Timestamp, size: int) -> int:
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        record = tx.find_record(middle)
+        if record is not None and parse_timestamp(_times.decode(record.leaf).timestamp) < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+class _Time(msgspec.Struct):
+    timestamp: str
+
+
+_times = msgspec.json.Decoder(_Time)
