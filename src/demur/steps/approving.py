@@ -43,6 +43,11 @@ def matching(session: Session, facts: Facts) -> Iterator[Review]:
         yield _reviews.decode(row.body)
 
 
+def decode(row: ReviewRow) -> Review:
+    """The review as it is stored."""
+    return _reviews.decode(row.body)
+
+
 def match(session: Session, facts: Facts) -> bytes:
     """The blinded action digest, of which subject and actor are part, by which reviews of this action are found."""
     return session.world.vault.blind_for(facts.request.subject.name, "match", facts.request.digest)

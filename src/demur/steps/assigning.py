@@ -18,7 +18,7 @@ from demur.core import lever
 from demur.core import review as reviews
 from demur.core.record import Draft
 from demur.errors import RulingError
-from demur.steps import approving, delegating
+from demur.steps import approving
 from demur.steps import ruling as rulings
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _check_giver(session: Session, review: Review, by: Somebody, barred: Collect
 def _check_may_rule(session: Session, review: Review, who: Somebody, barred: Collection[str]) -> None:
     """Raises `RulingError` unless this person may rule on the review, in their own right or in somebody's place."""
     first: RulingError | None = None
-    for authority in rulings.authorities(session.world, who.person, delegating.usable(session.tx, who.lent)):
+    for authority in rulings.authorities(session, review, who.person, who.lent):
         try:
             reviews.check_reviewer(review, authority, barred)
         except RulingError as error:

@@ -36,7 +36,7 @@ from demur.core.schema import DESK
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
-from demur.steps import approving, denials, levers, mending, opening, queue
+from demur.steps import approving, denials, levers, mending, opening, queue, superseding
 from demur.steps.session import Judged, Prepared
 from demur.steps.telling import News
 
@@ -196,12 +196,14 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
             entry = _record(session, judged, grant)
             grant = msgspec.structs.replace(grant, token=token_of(session.world, grant.id))
             _put_grant(session, judged, grant, entry, ties)
+            superseding.supersede(session, judged, entry)
             return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
         case Outcome.DEFER:
             return _defer(session, judged)
         case Outcome.DENY | Outcome.UNAVAILABLE:
             refusal, recalled = _refuse(session, judged)
             entry = _record(session, judged, refusal)
+            superseding.supersede(session, judged, entry)
             glass = levers.opening_for(session.world, session.tx, judged.facts.request)
             if glass is not None and (duties := lever.duties_of(judged.decision)) is not None:
                 return _break_glass(session, judged, entry, glass, duties)
@@ -224,6 +226,7 @@ def _defer(session: Session, judged: Judged) -> tuple[Answer, Entry]:
     session.news.extend(denials.note(session.world, session.active, session.tx, recalled, refused, entry))
     if not is_open:
         opening.put(session, judged, review, entry)
+    superseding.supersede(session, judged, entry, kept=review.id)
     return evidence.stamped(deferral, _audit_id(session, entry), ""), entry
 
 

@@ -26,7 +26,7 @@ from demur.errors import ForgottenError, LedgerError, RulingError
 from demur.steps import approving, delegating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from demur.core.delegation import Loan
     from demur.core.policy.document import Narrowing
@@ -214,14 +214,19 @@ def rule(
     return after
 
 
-def authorities(world: World, person: Reviewer, lent: Iterable[Loan]) -> tuple[Authority, ...]:
-    """As whom this person may rule: in their own right first, then in the place of everybody who lent them roles."""
-    mine = pseudonym(world, person.name)
+def authorities(session: Session, found: Review, person: Reviewer, lent: Collection[Loan]) -> tuple[Authority, ...]:
+    """As whom this person may rule on the review: in their own right first, then in the place of who lent them a role.
+
+    Never empty: where no role fits, in their own right, which will be refused.
+    """
+    mine = pseudonym(session.world, person.name)
     own = Authority(name=person.name, pseudonym=mine, roles=person.roles)
-    return own, *(
+    borrowed = [
         Authority(name=person.name, pseudonym=mine, roles=one.roles, lender=one.lender, lender_pseudonym=one.pseudonym)
-        for one in lent
-    )
+        for one in delegating.usable(session.tx, lent)
+    ]
+    wanted = {panel.role for panel in found.panels}
+    return tuple(one for one in (own, *borrowed) if not wanted.isdisjoint(one.roles)) or (own,)
 
 
 def pseudonym(world: World, name: str) -> str:
@@ -324,7 +329,7 @@ def _ruled(
     tx, world = session.tx, session.world
     excluded = barred(world, tx, row)
     first: RulingError | None = None
-    for who in authorities(world, reviewer, delegating.usable(tx, lent)):
+    for who in authorities(session, before, reviewer, lent):
         if said.on_behalf and who.lender != said.on_behalf:
             continue
         ruling = Ruling(who.pseudonym, tuple(sorted(who.roles)), said.verdict, tx.now, on_behalf=who.lender_pseudonym)
