@@ -39,9 +39,9 @@ HOST = "127.0.0.1"
 class MovableClock:
     """The time of this machine, and as much more as a test has moved it."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: float = 0.0) -> None:
         self._system = wiring.clock()
-        self._more = 0.0
+        self._more = start
 
     def now(self) -> Timestamp:
         return self._system.now().plus(self._more)
@@ -87,7 +87,7 @@ class House:
         return self.known.setdefault(f"{tenant}/{name}", Person(name, tenant))
 
     def credential(self, person: Person) -> str:
-        """What a program gets that logs in as this person."""
+        """A fresh login of this person, as a program gets it."""
         sent = {"tenant": person.tenant, "name": person.name, "password": person.password}
         answer = httpx2.post(f"{self.url}/login", json=sent, timeout=30)
         assert answer.status_code == 200, answer.text
@@ -116,6 +116,18 @@ class House:
         told = self.ask(body, by=by, tenant=tenant)
         assert told["outcome"] == "defer", told
         return str(told["deferral"]["review_id"])
+
+    def call(self, method: str, path: str, credential: str, **body: object) -> dict[str, Any]:
+        """The answer of the API to whoever holds this credential."""
+        headers = {"Authorization": f"Bearer {credential}"}
+        answer = httpx2.request(method, f"{self.url}{path}", json=body or None, headers=headers, timeout=30)
+        assert answer.status_code < 300, answer.text
+        return dict(answer.json()) if answer.content else {}
+
+    def rule(self, review_id: str, person: Person, verdict: str, reason: str) -> str:
+        """A verdict by the API; where the review stands then."""
+        told = self.call("POST", f"/reviews/{review_id}/rule", self.credential(person), verdict=verdict, reason=reason)
+        return str(told["status"])
 
     def review(self, review_id: str, tenant: str = TENANTS[0]) -> Any:
         """The review as the gate has it now."""
@@ -156,9 +168,14 @@ def hurry(*, subject: str = "ann") -> dict[str, Any]:
 
 
 @contextmanager
-def house(folder: Path, policies: Path = POLICIES, *, tenants: tuple[str, ...] = TENANTS) -> Iterator[House]:
-    """A running service of these tenants, each in a home of its own, at a port of its own."""
-    clock = MovableClock()
+def house(
+    folder: Path, policies: Path = POLICIES, *, tenants: tuple[str, ...] = TENANTS, start: float = 0.0
+) -> Iterator[House]:
+    """A running service of these tenants, each in a home of its own, at a port of its own.
+
+    Its clock begins so many seconds from now.
+    """
+    clock = MovableClock(start)
     with ExitStack() as closing:
         parts = {}
         for name in tenants:

@@ -1,0 +1,57 @@
+"""Every page of the console, with an address under which a house can show it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from demur.console.pages import PAGES
+from tests.browser.house import TENANTS, House
+
+
+@dataclass(frozen=True)
+class Place:
+    """One page as it can be asked for."""
+
+    name: str
+    path: str
+    status: int = 200
+
+
+def filled(path: str, known: dict[str, str]) -> str:
+    """The path with its parameters; a parameter that nobody knows fails, so that no page stays unseen."""
+    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: known[found[1]], path)
+
+
+def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
+    """What stands in paths: the review whose deadline is next, the newest record of a decision, the policies in force."""
+    gate = house.service.tenants.gate(tenant)
+    waiting = gate.reviews(limit=1)
+    numbers = [leaf["sequence"] for leaf in house.records("decision", tenant)]
+    version = gate.policy_version
+    return {
+        "review": waiting[0].id if waiting else "none",
+        "sequence": str(numbers[-1]) if numbers else "0",
+        "digest": version,
+        "version": version,
+        "name": "mara",
+    }
+
+
+def places(house: House) -> list[Place]:
+    """Every page that is read, and pages that tell that something cannot be done."""
+    known = parameters(house)
+    found = [
+        Place(re.sub(r"[/{}]+", "-", page.path).strip("-"), filled(page.path, known))
+        for page in PAGES
+        if page.method == "GET"
+    ]
+    return [
+        *found,
+        Place("missing-page", "/desk/no-such-page", 404),
+        Place("missing-review", "/desk/reviews/no-such-review", 404),
+    ]
+
+
+DOORS = (Place("login", "/login"), Place("welcome", "/welcome?link=demur-link-x"))
+"""Pages of strangers."""
