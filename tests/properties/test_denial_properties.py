@@ -22,6 +22,7 @@ import demur
 from demur.adapters.clock import ManualClock
 from demur.adapters.keys import KeyVault
 from demur.adapters.memory import MemoryStore
+from demur.core.desk.routing import Colleague
 from demur.core.intake import Caller
 from demur.core.policy.index import PolicySet
 from demur.core.resolution import Learned
@@ -45,6 +46,12 @@ class Books:
 
     def identify(self, credential: str) -> Reviewer:
         return Reviewer(credential, frozenset({"boss"}))
+
+    def everybody(self) -> tuple[Colleague, ...]:
+        return ()
+
+    def named(self, name: str) -> Reviewer | None:
+        return None
 
 
 class Play:

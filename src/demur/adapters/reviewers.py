@@ -1,6 +1,7 @@
 """Reviewers in a file: who may rule on reviews, with which roles, and the digest of each credential.
 
-    reviewers.json    {"reviewers": [{"name": "mara", "roles": ["supervisor"], "credential": "<sha256 hex>"}]}
+    reviewers.json    {"reviewers": [{"name": "mara", "roles": ["supervisor"], "credential": "<sha256 hex>",
+                                      "groups": ["ward-3"], "languages": ["de", "tr"]}]}
 
 - A credential is 256 random bits, shown once when it is issued. Only its SHA-256 is kept: with that much entropy
   nothing slower is needed, and whoever reads the file cannot rule.
@@ -22,8 +23,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from demur.core import lever, roster
+from demur.core.desk.routing import Colleague
+from demur.core.panel import member_of
 from demur.core.review import Reviewer
-from demur.errors import ConfigurationError, RulingError
+from demur.errors import ConfigurationError, IntakeError, RulingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +44,13 @@ class Entry(msgspec.Struct, frozen=True):
     name: str
     roles: tuple[str, ...]
     credential: str
+    groups: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The roles, and belonging to the groups."""
+        return frozenset({*self.roles, *map(member_of, self.groups)})
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -64,18 +75,30 @@ class ReviewerBook:
         if not held:
             message = "expected the credential of a reviewer, found one that nobody holds"
             raise RulingError(message, hint="`demur reviewer add` issues one")
-        return Reviewer(held[0].name, frozenset(held[0].roles), may_reveal=True)
+        return Reviewer(held[0].name, held[0].held, may_reveal=True)
 
     def named(self, name: str) -> Reviewer | None:
         """The reviewer of this name with the roles they hold now; `None` where there is none."""
         found = next((entry for entry in self.entries() if entry.name == name), None)
-        return None if found is None else Reviewer(found.name, frozenset(found.roles))
+        return None if found is None else Reviewer(found.name, found.held)
+
+    def everybody(self) -> tuple[Colleague, ...]:
+        """Who may be asked to rule, by name."""
+        return tuple(
+            Colleague(
+                name=entry.name,
+                roles=frozenset(entry.roles) - {lever.ROLE},
+                groups=frozenset(entry.groups),
+                languages=frozenset(entry.languages),
+            )
+            for entry in self.entries()
+        )
 
     def entries(self) -> tuple[Entry, ...]:
         """Everybody, by name; raises `ConfigurationError` where the file cannot be trusted."""
         return tuple(sorted(self._read().reviewers, key=lambda entry: entry.name))
 
-    def add(self, name: str, roles: Sequence[str]) -> str:
+    def add(self, name: str, roles: Sequence[str], *, groups: Sequence[str] = (), languages: Sequence[str] = ()) -> str:
         """Add a reviewer, or give a known one other roles and another credential; returns the credential, once."""
         if not _NAME.fullmatch(name):
             message = f"expected a name without blanks, at most 128 characters, found `{name[:40]}`"
@@ -83,10 +106,18 @@ class ReviewerBook:
         if not roles:
             message = "expected at least one role, found none"
             raise ConfigurationError(message)
+        try:
+            kept = roster.check_groups(groups), roster.check_languages(languages)
+        except IntakeError as error:
+            raise ConfigurationError(f"expected {error.expected}, found {error.found}") from error
+        if any(role.startswith(member_of("")) for role in roles):
+            message = f"expected a role that does not begin with `{member_of('')}`, found one that does"
+            raise ConfigurationError(message, hint="`--group` says what somebody belongs to")
+        entry = Entry(name, tuple(sorted(set(roles))), "", *kept)
         credential = PREFIX + secrets.token_urlsafe(32)
         with self._changing() as known:
-            others = tuple(entry for entry in known.reviewers if entry.name != name)
-            self._write(_File((*others, Entry(name, tuple(sorted(set(roles))), _digest(credential)))))
+            others = tuple(other for other in known.reviewers if other.name != name)
+            self._write(_File((*others, msgspec.structs.replace(entry, credential=_digest(credential)))))
         return credential
 
     def remove(self, name: str) -> None:

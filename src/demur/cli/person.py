@@ -5,7 +5,7 @@ One process owns a home, so these write while no service runs on it; administrat
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from demur.cli import terminal
 from demur.cli.caller import LogOption
 from demur.cli.terminal import HomeOption, JsonOption
 from demur.core.access import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 app = typer.Typer(help="Say who may log in to the service.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,6 +29,12 @@ def add(
     roles: Annotated[list[Role], typer.Option("--role", help="What they may do; may be given again.")],
     panels: Annotated[
         list[str] | None, typer.Option("--panel", metavar="ROLE", help="A role that reviews ask for; may be repeated.")
+    ] = None,
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", help="A group that they belong to; may be repeated.")
+    ] = None,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", metavar="TAG", help="A language that they speak, such as `de`.")
     ] = None,
     issuer: Annotated[str, typer.Option("--issuer", metavar="URL", help="The identity provider that knows them.")] = "",
     subject: Annotated[str, typer.Option("--subject", metavar="ID", help="Who they are at that provider.")] = "",
@@ -41,7 +50,15 @@ def add(
 
     provider = (issuer, subject) if issuer or subject else None
     with open_people(home, log) as people:
-        link = people.add(name, by=LOCAL, roles=roles, panels=panels or [], provider=provider)
+        link = people.add(
+            name,
+            by=LOCAL,
+            roles=roles,
+            panels=panels or [],
+            provider=provider,
+            groups=groups or [],
+            languages=languages or [],
+        )
     if as_json:
         terminal.write_json({"name": name, "code": link})
     else:
@@ -59,11 +76,7 @@ def list_(home: HomeOption, log: LogOption = "", as_json: JsonOption = False) ->
         if as_json:
             terminal.write_json(told)
         else:
-            roles, panels = told["roles"], told["panels"]
-            assert isinstance(roles, list)
-            assert isinstance(panels, list)
-            rules = f"; rules as {', '.join(panels)}" if panels else ""
-            typer.echo(f"{told['name'] or '(erased)'}: {', '.join(roles)}{rules}")
+            typer.echo(f"{told['name'] or '(erased)'}: {_line(told)}")
     if not listed and not as_json:
         typer.echo("nobody may log in here; `demur person add` lets somebody")
 
@@ -80,3 +93,11 @@ def remove(home: HomeOption, name: NameArgument, as_json: JsonOption = False) ->
         terminal.write_json({"name": name, "removed": True})
     else:
         typer.echo(f"removed {name}")
+
+
+def _line(told: Mapping[str, object]) -> str:
+    words = {key: ", ".join(found) for key in _TOLD if isinstance(found := told.get(key), list) and found}
+    return "; ".join(f"{_TOLD[key]}{text}" for key, text in words.items())
+
+
+_TOLD = {"roles": "", "panels": "rules as ", "groups": "in ", "languages": "speaks "}

@@ -22,6 +22,12 @@ def add(
     home: HomeOption,
     name: NameArgument,
     roles: Annotated[list[str], typer.Option("--role", help="A role that reviews ask for; may be given again.")],
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", help="A group that they belong to; may be given again.")
+    ] = None,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", metavar="TAG", help="A language that they speak, such as `de`.")
+    ] = None,
     credential_file: Annotated[
         Path | None,
         typer.Option("--credential-file", metavar="FILE", help="Write the credential here (mode 0600) instead."),
@@ -33,14 +39,17 @@ def add(
 
     if credential_file is not None and credential_file.exists():
         raise ConfigurationError(f"expected a file that does not exist, found `{credential_file}`")
-    credential = wiring.open_reviewers(home).add(name, roles)
+    credential = wiring.open_reviewers(home).add(name, roles, groups=groups or (), languages=languages or ())
     if credential_file is not None:
         _write_private(credential_file, credential)
     place = {"credential_file": str(credential_file)} if credential_file else {"credential": credential}
+    more = {"groups": sorted(set(groups or ())), "languages": sorted(set(languages or ()))}
+    told = {name: words for name, words in more.items() if words}
     if as_json:
-        terminal.write_json({"name": name, "roles": sorted(set(roles)), **place})
+        terminal.write_json({"name": name, "roles": sorted(set(roles)), **told, **place})
     else:
-        terminal.show_pairs({"reviewer": name, "roles": ", ".join(sorted(set(roles))), **place})
+        shown = {name: ", ".join(words) for name, words in told.items()}
+        terminal.show_pairs({"reviewer": name, "roles": ", ".join(sorted(set(roles))), **shown, **place})
 
 
 @app.command("list")
@@ -51,9 +60,13 @@ def list_(home: HomeOption, as_json: JsonOption = False) -> None:
     entries = wiring.open_reviewers(home).entries()
     for entry in entries:
         if as_json:
-            terminal.write_json({"name": entry.name, "roles": list(entry.roles)})
+            more = {"groups": list(entry.groups), "languages": list(entry.languages)}
+            told = {key: words for key, words in more.items() if words}
+            terminal.write_json({"name": entry.name, "roles": list(entry.roles), **told})
         else:
-            typer.echo(f"{entry.name}: {', '.join(entry.roles)}")
+            groups = f"; in {', '.join(entry.groups)}" if entry.groups else ""
+            languages = f"; speaks {', '.join(entry.languages)}" if entry.languages else ""
+            typer.echo(f"{entry.name}: {', '.join(entry.roles)}{groups}{languages}")
     if not entries and not as_json:
         typer.echo("nobody may rule on reviews here; `demur reviewer add` issues a credential")
 

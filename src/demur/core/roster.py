@@ -42,6 +42,7 @@ _OWNED = frozenset({Role.AUTHOR, Role.APPROVER})
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PERSON = re.compile(r"[^\x00-\x20\x7f]{1,128}")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f:]{1,64}:[^\x00-\x1f\x7f]{1,1024}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 
 
@@ -86,7 +87,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One person. `id` blinds the name, which `sealed` holds; `panels` are the roles that review rules ask for.
+    """One person. `id` blinds the name, which `sealed` holds; `panels` are the roles that review rules ask for,
+    `groups` what the person belongs to, `languages` what they speak, as tags such as `de`.
 
     `password` is an argon2id hash, "" for none; `link` lets the person choose one, once; `login` blinds issuer and
     subject at an identity provider.
@@ -96,6 +98,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     sealed: Sealed
     roles: tuple[Role, ...]
     panels: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     password: str = ""
     link: Key | None = None
     login: bytes = b""
@@ -193,6 +197,26 @@ def check_panels(panels: Iterable[str]) -> tuple[str, ...]:
     for text in found:
         if not _WORD.fullmatch(text):
             raise IntakeError("/panels", expected="a role that review rules name", found=f"`{text[:40]}`")
+    return found
+
+
+def check_groups(groups: Iterable[str]) -> tuple[str, ...]:
+    """The groups that somebody belongs to, each once, in order; raises `IntakeError`."""
+    found = tuple(sorted(set(groups)))
+    _check_few("/groups", found)
+    for text in found:
+        if not _WORD.fullmatch(text):
+            raise IntakeError("/groups", expected="a group that review rules name", found=f"`{text[:40]}`")
+    return found
+
+
+def check_languages(languages: Iterable[str]) -> tuple[str, ...]:
+    """The languages that somebody speaks, each once, in order; raises `IntakeError`."""
+    found = tuple(sorted(set(languages)))
+    _check_few("/languages", found)
+    for text in found:
+        if not _LANGUAGE.fullmatch(text):
+            raise IntakeError("/languages", expected="a language tag such as `de` or `pt-BR`", found=f"`{text[:40]}`")
     return found
 
 

@@ -18,7 +18,9 @@ import msgspec
 
 from demur.core import lever, login, roster
 from demur.core.access import ALLOWED, Act, Role
+from demur.core.desk.routing import Colleague
 from demur.core.login import Login
+from demur.core.panel import member_of
 from demur.core.record import Draft
 from demur.core.review import Reviewer
 from demur.core.roster import Account
@@ -53,6 +55,8 @@ class People:
         roles: Collection[Role],
         panels: Collection[str] = (),
         provider: tuple[str, str] | None = None,
+        groups: Collection[str] = (),
+        languages: Collection[str] = (),
     ) -> str:
         """Add a person, or give a known one other roles, a fresh link and no login; the link's credential, once.
 
@@ -60,6 +64,8 @@ class People:
         well-formed, and `StoreError`.
         """
         secret, wanted = self._account(name, roles, panels, provider)
+        known = roster.check_groups(groups), roster.check_languages(languages)
+        wanted = msgspec.structs.replace(wanted, groups=known[0], languages=known[1])
         self._do(lambda tx: self._put(tx, by, name, wanted, secret))
         return secret
 
@@ -166,6 +172,8 @@ class People:
                 "name": self._name_or_nobody(item),
                 "roles": [role.value for role in item.roles],
                 "panels": list(item.panels),
+                "groups": list(item.groups),
+                "languages": list(item.languages),
                 "has_password": bool(item.password),
                 "has_provider": bool(item.login),
                 "awaits_link": item.link is not None and item.link.is_in_force(self._clock.now()),
@@ -183,13 +191,28 @@ class People:
             raise RulingError("expected the credential of a login, found one that nobody holds", hint="log in again")
         return self._reviewer(account)
 
+    def everybody(self) -> tuple[Colleague, ...]:
+        """Who may be asked to rule, by name, without whoever was erased; raises `StoreError`."""
+        known = [(item, self._name_or_nobody(item)) for item in self._store.read(enrolling.read).people]
+        return tuple(
+            Colleague(
+                name=name,
+                roles=frozenset(item.panels) - {lever.ROLE},
+                groups=frozenset(item.groups),
+                languages=frozenset(item.languages),
+            )
+            for item, name in known
+            if name and Role.REVIEWER in item.roles
+        )
+
     def named(self, name: str) -> Reviewer | None:
         """The person of this name as the store says now, `None` where nobody is known by it; raises `StoreError`."""
         account = self.find(name)
         return None if account is None else self._reviewer(account)
 
     def _reviewer(self, account: Account) -> Reviewer:
-        panels = frozenset(account.panels) if Role.REVIEWER in account.roles else frozenset[str]()
+        groups = (member_of(group) for group in account.groups)
+        panels = frozenset({*account.panels, *groups}) if Role.REVIEWER in account.roles else frozenset[str]()
         levers = frozenset({lever.ROLE}) if Role.OPERATOR in account.roles else frozenset[str]()
         may_reveal = not ALLOWED[Act.REVEAL].isdisjoint(account.roles)
         return Reviewer(self.name_of(account), (panels - {lever.ROLE}) | levers, may_reveal=may_reveal)
@@ -252,9 +275,11 @@ class People:
             "by": enrolling.pseudonym(self._vault, by),
             "roles": [role.value for role in account.roles],
             "panels": len(account.panels),
+            **({"groups": len(account.groups)} if account.groups else {}),
             **more,
         }
-        told = {"panels": " ".join(account.panels)} if account.panels else {}
+        kept = {"panels": account.panels, "groups": account.groups, "languages": account.languages}
+        told = {name: " ".join(words) for name, words in kept.items() if words}
         tx.append(Draft(kind, body, enrolling.seal(self._vault, by, about=_person(name), **told)))
 
     def _do(self, work: Callable[[Transaction], T]) -> T:
@@ -266,6 +291,9 @@ class Book(Protocol):
 
     def identify(self, credential: str) -> Reviewer:
         """Who holds this credential; raises `RulingError` where nobody does."""
+
+    def everybody(self) -> tuple[Colleague, ...]:
+        """All of them."""
 
     def named(self, name: str) -> Reviewer | None:
         """The reviewer of this name; `None` where there is none."""
@@ -283,6 +311,19 @@ class Reviewers:
         if credential.startswith(roster.SESSION_PREFIX):
             return self._people.reviewer(credential)
         return self._book.identify(credential)
+
+    def everybody(self) -> tuple[Colleague, ...]:
+        """Who may be asked to rule, each once, with the roles of their account and of their credential."""
+        found: dict[str, Colleague] = {}
+        for one in (*self._people.everybody(), *self._book.everybody()):
+            other = found.get(one.name, one)
+            found[one.name] = Colleague(
+                name=one.name,
+                roles=one.roles | other.roles,
+                groups=one.groups | other.groups,
+                languages=one.languages | other.languages,
+            )
+        return tuple(found[name] for name in sorted(found))
 
     def named(self, name: str) -> Reviewer | None:
         """The person of this name, with the roles of their account and of their credential; raises `StoreError`."""

@@ -23,6 +23,7 @@ from demur.ports import LedgerState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from demur.core.desk.routing import Colleague
     from demur.core.policy.index import PolicySet
     from demur.core.record import Sealed
     from demur.core.review import Reviewer
@@ -39,6 +40,9 @@ class Reviewers(Protocol):
 
     def identify(self, credential: str) -> Reviewer:
         """Who holds this credential; raises `RulingError` where nobody does."""
+
+    def everybody(self) -> tuple[Colleague, ...]:
+        """Who may be asked to rule, by name."""
 
     def named(self, name: str) -> Reviewer | None:
         """The person of this name with the roles they hold now; `None` where nobody is known by it."""

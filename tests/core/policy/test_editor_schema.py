@@ -12,7 +12,8 @@ import yaml
 from jsonschema import Draft7Validator
 
 from demur.adapters.documents import parse
-from demur.core.policy import consequences, counters, declarations, drafts, facts, heading, library
+from demur.core.desk.risk import Risk
+from demur.core.policy import counters, declarations, drafts, facts, heading, library
 from demur.core.policy.located import plain
 from demur.core.schema import Visibility
 from demur.core.terms import Audience, Disposition, Effect
@@ -92,7 +93,7 @@ def test_it_knows_the_keys_that_the_loader_knows(found: dict[str, object], known
         (DEFINED["rule"]["properties"]["category"]["enum"], drafts._FORBID_CATEGORIES),
         (DEFINED["rule"]["properties"]["disposition"]["enum"], values(Disposition)),
         (DEFINED["rule"]["properties"]["messages"]["properties"], values(Audience)),
-        (DEFINED["rule"]["properties"]["review"]["properties"]["risk"]["enum"], values(consequences.Risk)),
+        (DEFINED["rule"]["properties"]["review"]["properties"]["risk"]["enum"], values(Risk)),
         (alternative("fact", "source")["properties"]["visible"]["properties"]["agent"]["enum"], values(Visibility)),
         (alternative("fact", "source")["properties"]["detect"]["properties"]["what"]["enum"], values(facts.Detector)),
         (

@@ -50,10 +50,12 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's roles, the roles in reviews, and issuer and subject where an identity provider knows them."""
+    """A person's roles, the roles in reviews, groups, languages, and issuer and subject at an identity provider."""
 
     roles: tuple[Role, ...]
     panels: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
     issuer: str = ""
     subject: str = ""
 
@@ -116,7 +118,15 @@ async def add_person(call: Call) -> object:
     name, asked, by = call.path("name"), call.given(Staff), Administrator.of(call.identity)
     provider = (asked.issuer, asked.subject) if asked.issuer or asked.subject else None
     link = await call.run(
-        lambda: _people(call).add(name, by=by, roles=asked.roles, panels=asked.panels, provider=provider)
+        lambda: _people(call).add(
+            name,
+            by=by,
+            roles=asked.roles,
+            panels=asked.panels,
+            provider=provider,
+            groups=asked.groups,
+            languages=asked.languages,
+        )
     )
     return Issued(name=name, credential=link)
 
