@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from demur.steps.inquiring import Inquired
     from demur.steps.telling import News
     from demur.steps.world import Active, Gap, World
+    from demur.waiting import Answered
 
     _Refused = Callable[[BaseException, Request, list[Gap]], Refusal]
     _Bound = Callable[[Answer], Answer]
@@ -97,14 +98,14 @@ class Gateway(Waiting):
             self._answer(active, asked, reply)
         return reply
 
-    def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answer:
+    def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answered:
         """The answer to one request, durable; `unavailable` where it did not come in time. Raises `IntakeError`."""
         active = self._active
         asked = deciding.ask(active, request, caller)
         reply = _Reply(self._world, asked.request, self._refused, lambda answer: self._bound(answer, caller))
         self._answer(active, asked, reply)
         try:
-            return reply.result(self._deadline_seconds)
+            return self._bound(reply.result(self._deadline_seconds), caller)
         except LateError:
             reply.cancel()
             return self.too_late(asked.request)

@@ -13,7 +13,7 @@ Clauses: S5.2, S7.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast
 
 import msgspec
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from demur.core.evidence import Answer
+    from demur.core.grant import Grant
     from demur.core.intake import Caller
     from demur.core.refusal import Refusal
     from demur.core.terms import Entity, Request
@@ -44,44 +45,62 @@ _PAUSE_SECONDS = 1.0
 """Between two looks where the store could not be read."""
 
 
-class Pending(Deferral, frozen=True, kw_only=True, dict=True, eq=False):
-    """A deferral that can be waited for, since it knows who gave it."""
+class Bound(Deferral, frozen=True, kw_only=True, dict=True, eq=False):
+    """A deferral that knows who gave it, and is otherwise the plain value that it would be without."""
 
-    def wait(self, timeout_seconds: float) -> Answer:
+    @property
+    def resume(self) -> object:
+        """What goes on with it; raises `ConfigurationError` where this is a copy."""
+        found: object = self.__dict__.get("giver")
+        if found is None:
+            raise ConfigurationError(
+                "expected a deferral as a gate gave it, found a copy",
+                hint="claim what came of it by the review's id: `gate.claim(review_id)`",
+            )
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Deferral) and plain(self) == plain(other)
+
+    def __hash__(self) -> int:
+        return hash((self.review_id, self.deadline))
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        return plain(self).__reduce__()
+
+
+class Pending(Bound, frozen=True, kw_only=True, dict=True, eq=False):
+    """A deferral that can be waited for."""
+
+    def wait(self, timeout_seconds: float) -> Answered:
         """What came of the review, as soon as it is decided: the `Grant`, or the `Refusal` with what the reviewer
         wrote; this deferral where that takes longer than `timeout_seconds`. Blocks.
 
         Whatever fails on the way ends in `unavailable`, never in a grant. Raises `IntakeError` where the request had
         secret arguments, which are not kept: then the action is asked for again.
         """
-        resume = cast("Callable[[Pending, float], Answer] | None", self.__dict__.get("resume"))
-        if resume is None:
-            raise ConfigurationError(
-                "expected a deferral as a gate gave it, found a copy", hint="`gate.claim(review_id)` goes on with it"
-            )
-        return resume(self, timeout_seconds)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Deferral) and _plain(self) == _plain(other)
-
-    def __hash__(self) -> int:
-        return hash((self.review_id, self.deadline))
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        return _plain(self).__reduce__()
+        return cast("Callable[[Pending, float], Answered]", self.resume)(self, timeout_seconds)
 
 
-def _plain(deferral: Deferral) -> Deferral:
-    return Deferral(review_id=deferral.review_id, deadline=deferral.deadline, refusal=deferral.refusal)
+Kind = TypeVar("Kind", bound=Bound)
+Answered: TypeAlias = Union["Grant", "Refusal", Pending]
+"""What leaves a gate: a deferral that can be waited for, or one of the two others."""
 
 
-def bind(answer: Answer, resume: Callable[[Pending, float], Answer]) -> Answer:
-    """The answer; a deferral as one that `resume` waits for."""
-    if not isinstance(answer, Deferral):
-        return answer
-    pending = Pending(review_id=answer.review_id, deadline=answer.deadline, refusal=answer.refusal)
-    pending.__dict__["resume"] = resume
-    return pending
+def bind(deferral: Deferral, kind: type[Kind], giver: object) -> Kind:
+    """The deferral as one of this kind, that knows who gave it."""
+    bound = kind(**_fields(deferral))
+    bound.__dict__["giver"] = giver
+    return bound
+
+
+def plain(deferral: Deferral) -> Deferral:
+    """The deferral as a value that knows nobody."""
+    return Deferral(**_fields(deferral))
+
+
+def _fields(deferral: Deferral) -> dict[str, Any]:
+    return {name: getattr(deferral, name) for name in Deferral.__struct_fields__}
 
 
 class Waiting(Reviewing):
@@ -101,7 +120,7 @@ class Waiting(Reviewing):
 
     def claim(
         self, review_id: str, *, caller: Caller = LOCAL, may_speak_for: Callable[[Entity], object] = lambda _: None
-    ) -> Answer:
+    ) -> Answered:
         """What came of a review, for the caller it was opened for: the grant of the very action that was deferred.
 
         The action is judged again as of now (S7.2), so a `Refusal` says what stands in the way by now, a `Deferral`
@@ -147,13 +166,17 @@ class Waiting(Reviewing):
         telling.tell_news(self._world, told)
         return answer
 
-    def _bound(self, answer: Answer, caller: Caller) -> Answer:
+    def _bound(self, answer: Answer, caller: Caller) -> Answered:
         """The answer; a deferral as one that can be waited for."""
         if not isinstance(answer, Deferral):
             return answer
-        return bind(answer, lambda pending, seconds: self._resume(pending, seconds, caller))
 
-    def _resume(self, pending: Pending, timeout_seconds: float, caller: Caller) -> Answer:
+        def resume(pending: Pending, seconds: float) -> Answered:
+            return self._resume(pending, seconds, caller)
+
+        return bind(answer, Pending, resume)
+
+    def _resume(self, pending: Pending, timeout_seconds: float, caller: Caller) -> Answered:
         end = time.monotonic() + timeout_seconds
         why = ""
         while (left := end - time.monotonic()) > 0 or not why:
@@ -170,7 +193,7 @@ class Waiting(Reviewing):
             return self._claim_safely(pending.review_id, caller)
         return self._unavailable(why)
 
-    def _claim_safely(self, review_id: str, caller: Caller) -> Answer:
+    def _claim_safely(self, review_id: str, caller: Caller) -> Answered:
         try:
             return self.claim(review_id, caller=caller)
         except RulingError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -92,27 +93,72 @@ def test_what_the_service_says_is_what_the_gate_beside_it_says(service: Place, g
         assert far_refusal == near_refusal
 
 
-def test_a_deferral_nobody_ruled_on_is_pending(gate: Any) -> None:
+def test_a_deferral_nobody_ruled_on_still_stands(gate: Any) -> None:
     answer = gate.decide(refund(60_000))
-    assert isinstance(answer, demur.Deferral)
-    assert answer.wait(0.3) is ReviewState.PENDING  # type: ignore[attr-defined]  # deferrals of a client have it
+    assert answer.outcome is Outcome.DEFER
+    assert gate.wait(answer.review_id, 0.1) is ReviewState.PENDING
+    assert answer.wait(0.3) is answer
+    assert gate.claim(answer.review_id).review_id == answer.review_id
 
 
-def test_a_deferral_is_waited_for_until_a_person_rules(service: Place, gate: Any) -> None:
-    """S7: approved by somebody else, the action is asked for again, and its grant is used once."""
+def test_a_deferral_is_waited_for_until_a_person_rules_and_is_then_the_grant(service: Place, gate: Any) -> None:
+    """S7: approved by somebody else, the action is judged again, and its grant is used once."""
     served, _ = service
     person = token(served.add_person("bea", Role.REVIEWER))
     answer = gate.decide(refund(61_000))
-    assert isinstance(answer, demur.Deferral)
     threading.Timer(
         0.2, lambda: gate.rule(answer.review_id, verdict="approve", reason="checked", credential=person)
     ).start()
-    assert answer.wait(20) is ReviewState.APPROVED  # type: ignore[attr-defined]  # deferrals of a client have it
+    granted = answer.wait(20)
+    assert isinstance(granted, demur.Grant)
+    assert (granted.action, granted.arguments, granted.resource.id) == ("refund", {"amount": 61_000}, "i/9 ü")
+    assert gate.claim(answer.review_id).token == granted.token
     with pytest.raises(RulingError):
         gate.rule(answer.review_id, verdict="reject", reason="late", credential=person)
-    granted = gate.decide(refund(61_000))
-    assert isinstance(granted, demur.Grant)
-    assert isinstance(gate.decide(refund(61_000)), demur.Deferral)
+    assert isinstance(gate.redeem(granted.token, granted.arguments), demur.Redemption)
+    assert isinstance(gate.claim(answer.review_id), demur.Refusal)
+
+
+def test_a_denial_is_waited_for_and_says_why(service: Place, gate: Any) -> None:
+    served, _ = service
+    person = token(served.add_person("bea", Role.REVIEWER))
+    answer = gate.decide(refund(61_500))
+    gate.rule(answer.review_id, verdict="reject", reason="Käthe says no", credential=person)
+    refused = answer.wait(20)
+    assert isinstance(refused, demur.Refusal)
+    assert refused.outcome is Outcome.DENY
+    assert "Käthe says no" in refused.explain()
+
+
+def test_nothing_is_claimed_that_was_opened_for_others(service: Place, gate: Any) -> None:
+    answer = gate.decide(refund(61_600))
+    with demur.connect(service[1], credential=token(service[0].add("agent-3"))) as other:
+        for review_id in (answer.review_id, "0" * 16, "../../me", "ü"):
+            with pytest.raises(RulingError):
+                other.claim(review_id)
+
+
+def test_a_deferral_on_an_event_loop_is_waited_for_there(service: Place) -> None:
+    served, url = service
+    person = token(served.add_person("bea", Role.REVIEWER))
+
+    async def main() -> list[Any]:
+        async with AsyncClient(url, credential=token(served.add("agent-4"))) as client:
+            answer: Any = await client.decide(refund(61_700))
+            waits = asyncio.create_task(answer.wait(20))
+            await client.rule(answer.review_id, verdict="approve", reason="checked", credential=person)
+            return [await answer.wait(20), await waits]
+
+    first, second = asyncio.run(main())
+    assert isinstance(first, demur.Grant)
+    assert first.token == second.token
+
+
+def test_a_deferral_that_a_client_was_given_is_pickled_as_a_plain_value(gate: Any) -> None:
+    answer = gate.decide(refund(61_800))
+    moved = pickle.loads(pickle.dumps(answer))
+    assert moved == answer
+    assert type(moved) is demur.Deferral
 
 
 def test_a_program_cannot_rule(service: Place, gate: Any) -> None:

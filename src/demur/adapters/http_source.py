@@ -32,6 +32,7 @@ from demur.adapters.callables import UnregisteredSource
 from demur.adapters.static_tables import column
 from demur.core.terms import Missing
 from demur.errors import ConfigurationError
+from demur.retrying import retry_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,7 +174,7 @@ class _Line:
     def __init__(self, base: str, token: str, timeout_seconds: float) -> None:
         self._base = base
         self._timeout_seconds = timeout_seconds
-        self._http, self._stamina = _libraries()
+        self._http = _library()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "demur"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -224,12 +225,10 @@ class _Line:
             loop.run_until_complete(self._client.aclose())
 
     async def _get(self, target: str) -> tuple[int, str, bytes]:
-        retrying = self._stamina.retry_context(
-            on=_Again, attempts=ATTEMPTS, timeout=None, wait_initial=0.02, wait_max=0.1
-        )
+        attempts = retry_context(_Again, attempts=ATTEMPTS, timeout=None, wait_initial=0.02, wait_max=0.1)
         async with asyncio.timeout(self._timeout_seconds):
             try:
-                async for attempt in retrying:
+                async for attempt in attempts:
                     with attempt:
                         return await self._once(target)
             except _Again as last:
@@ -277,12 +276,12 @@ def _parse(body: bytes) -> Mapping[str, object]:
     return found
 
 
-def _libraries() -> tuple[ModuleType, ModuleType]:
+def _library() -> ModuleType:
     try:
         import httpx2  # noqa: PLC0415  (only gates with such a source need it)
-        import stamina  # noqa: PLC0415  (as above)
+        import stamina  # noqa: F401, PLC0415  (as above)
     except ImportError as error:
         raise ConfigurationError(
             f"sources of kind `http` need the module `{error.name}`", hint="install `demur[server]`"
         ) from error
-    return httpx2, stamina
+    return httpx2

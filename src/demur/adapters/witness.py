@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from demur.adapters.signing import verify
 from demur.core.ledger import checkpoint, note, proof
 from demur.errors import AnchorError, ConfigurationError, LedgerError, RollbackError
+from demur.retrying import retry_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,13 +141,11 @@ class Witness:
         return tuple(item for item, _ in ours)
 
     def _post(self, body: bytes) -> tuple[int, str, bytes]:
-        httpx2, stamina = _libraries()
+        httpx2 = _library()
         if self._client is None:
             self._client = httpx2.Client(timeout=self._timeout_seconds, follow_redirects=False)
         try:
-            for attempt in stamina.retry_context(
-                on=httpx2.TransportError, attempts=ATTEMPTS, timeout=2 * self._timeout_seconds
-            ):
+            for attempt in retry_context(httpx2.TransportError, attempts=ATTEMPTS, timeout=2 * self._timeout_seconds):
                 with attempt, self._client.stream("POST", self._url, content=body) as response:
                     return response.status_code, response.headers.get("content-type", ""), self._read(response)
         except httpx2.HTTPError as error:
@@ -171,11 +170,11 @@ def _request(old: int, hashes: Sequence[bytes], whole: Note) -> bytes:
     return f"old {old}\n{proof.hash_lines(hashes)}\n".encode() + whole.encode()
 
 
-def _libraries() -> tuple[ModuleType, ModuleType]:
+def _library() -> ModuleType:
     try:
         import httpx2  # noqa: PLC0415
-        import stamina  # noqa: PLC0415
+        import stamina  # noqa: F401, PLC0415
     except ImportError as error:
         message = "expected HTTPX and stamina for witnesses, found them not installed"
         raise ConfigurationError(message, hint="pip install 'demur[anchor]'") from error
-    return httpx2, stamina
+    return httpx2

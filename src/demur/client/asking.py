@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from demur.core import intake, refusal, told
+from demur.core.grant import Grant
 from demur.core.intake import Caller
 from demur.core.review import Deferral
 from demur.core.terms import Duration, Entity, Outcome, Timestamp
 from demur.core.told import Wanted
-from demur.errors import AccessError, AnswerError, ConfigurationError, IntakeError
+from demur.errors import AccessError, AnswerError, ConfigurationError, IntakeError, RulingError
 from demur.wiring.policies import clock
 
 if TYPE_CHECKING:
@@ -89,6 +90,27 @@ def answer(reply: Reply, asked: Question) -> Answer:
     given = found.refusal if isinstance(found, Deferral) else found
     if given.request_id != asked.request_id:
         return unavailable("expected an answer to this request, found one to another", asked.request_id)
+    return found
+
+
+def claimed(reply: Reply, wanted: Wanted | None, request_id: str) -> Answer:
+    """What came of a review, or `unavailable`; of the action that was asked for, where that is known.
+
+    Raises `RulingError` where there is none for this program, `IntakeError` and `AccessError`.
+    """
+    if reply.status in {404, 409}:
+        raise RulingError(str(reply.members.get("detail") or "there is nothing to claim"))
+    if reply.status not in {200, 503}:
+        return _failed(reply, "")
+    try:
+        _check_ours(reply, request_id)
+        found = told.read(reply.members, wanted or _intended(reply.members))
+        if isinstance(found, Grant) and wanted is not None:
+            _check_same(_intended(reply.members), wanted)
+    except AnswerError as error:
+        return unavailable(str(error))
+    if found.outcome is not Outcome.UNAVAILABLE and reply.status != 200:
+        return unavailable(f"expected the status 200 for an answer, found {reply.status}")
     return found
 
 
@@ -166,6 +188,18 @@ def _wanted(members: Mapping[str, object]) -> Wanted:
     entity = Entity(type=str(resource.get("type", "")), id=str(resource.get("id", "")))
     arguments = cast("dict[str, Value]", dict(_table(action.get("properties"))))
     return Wanted(str(action.get("name", "")), arguments, entity)
+
+
+def _intended(members: Mapping[str, object]) -> Wanted:
+    """The action as the service names it; what is granted is bound to the values, so that no other can be redeemed."""
+    intent = _table(members.get("action_intent"))
+    return _wanted({"action": intent, "resource": intent.get("resource")})
+
+
+def _check_same(intended: Wanted, wanted: Wanted) -> None:
+    named, asked = ((one.action, one.resource, sorted(one.arguments)) for one in (intended, wanted))
+    if named != asked:
+        raise AnswerError("expected a grant of the action that was deferred, found one of another")
 
 
 def _table(value: object) -> Mapping[str, object]:

@@ -11,9 +11,12 @@ from urllib.parse import quote
 from demur.client import asking, waiting
 from demur.client.asking import LOCAL
 from demur.client.line import Line, Message, UnreachableError
+from demur.client.waiting import AsyncPending
 from demur.core.grant import Completion
 from demur.core.review import Deferral, ReviewState
+from demur.core.terms import Outcome
 from demur.errors import AnswerError, ConfigurationError, RulingError, StoreError
+from demur.waiting import bind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from demur.core.intake import Caller
     from demur.core.refusal import Refusal
     from demur.core.terms import Value
+    from demur.core.told import Wanted
 
 TIMEOUT_SECONDS = 10.0
 _CREDENTIAL = re.compile(r"[\x21-\x7e]*", re.ASCII)
@@ -66,12 +70,7 @@ class AsyncClient:
             reply = await self._line.ask(Message("POST", _EVALUATION, asked.body, asked.request_id))
         except UnreachableError as error:
             return asking.unavailable(str(error), asked.request_id)
-        found = asking.answer(reply, asked)
-        if not isinstance(found, Deferral):
-            return found
-        return waiting.AsyncPending(
-            review_id=found.review_id, deadline=found.deadline, refusal=found.refusal, ask=self.wait
-        )
+        return self._bound(asking.answer(reply, asked), asked.wanted)
 
     async def redeem(
         self, token: str, arguments: Mapping[str, Value], *, understands: Collection[str] = ()
@@ -124,6 +123,15 @@ class AsyncClient:
             raise StoreError(f"nothing says that the ruling was recorded: {error}") from error
         raise StoreError(f"nothing says that the ruling was recorded: the status was {reply.status}")
 
+    async def claim(self, review_id: str) -> Answer:
+        """What came of a review of this program's own: the grant of the action that was deferred, judged again.
+
+        A `Refusal` says what stands in the way, a `Deferral` that people have to decide yet. While the grant lives the
+        same one is given again. Raises `RulingError` where no such review was opened for this program, `IntakeError`
+        where its request cannot be put together again, and `AccessError`.
+        """
+        return await self._claim(review_id, None)
+
     async def review_state(self, review_id: str) -> ReviewState:
         """How a review stands; `pending_review` where that cannot be learned. Raises `AccessError`."""
         request_id = asking.new_id()
@@ -149,6 +157,46 @@ class AsyncClient:
         except TimeoutError:
             pass
         return ReviewState.PENDING
+
+    async def _claim(self, review_id: str, wanted: Wanted | None) -> Answer:
+        path, request_id = f"/reviews/{quote(review_id, safe='')}/claim", asking.new_id()
+        try:
+            reply = await self._line.ask(Message("POST", path, b"{}", request_id))
+        except UnreachableError as error:
+            return asking.unavailable(str(error))
+        return self._bound(asking.claimed(reply, wanted, request_id), wanted)
+
+    async def go_on(self, pending: Deferral, wanted: Wanted | None, timeout_seconds: float) -> Answer:
+        """What came of a deferral, as `AsyncPending.wait` says; `wanted` is the action, where it is known."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._resumed(pending, wanted)
+        except TimeoutError:
+            return pending
+
+    def _bound(self, found: Answer, wanted: Wanted | None) -> Answer:
+        """The answer; a deferral as one that can be waited for."""
+        if not isinstance(found, Deferral):
+            return found
+
+        async def resume(pending: AsyncPending, timeout_seconds: float) -> Answer:
+            return await self.go_on(pending, wanted, timeout_seconds)
+
+        return bind(found, AsyncPending, resume)
+
+    async def _resumed(self, pending: Deferral, wanted: Wanted | None) -> Answer:
+        """Until the review is decided and the service said what came of it."""
+        for pause in waiting.pauses():
+            if await self.review_state(pending.review_id) is not ReviewState.PENDING:
+                try:
+                    found = await self._claim(pending.review_id, wanted)
+                except RulingError as error:
+                    return asking.unavailable(str(error))
+                is_same = isinstance(found, Deferral) and found.review_id == pending.review_id
+                if not is_same and found.outcome is not Outcome.UNAVAILABLE:
+                    return found
+            await asyncio.sleep(pause)
+        return pending
 
     async def close(self) -> None:
         """Let go of the connections."""

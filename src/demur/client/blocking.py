@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from demur.client import asking
 from demur.client.asking import LOCAL
 from demur.client.asynchronous import TIMEOUT_SECONDS, AsyncClient
-from demur.client.waiting import AsyncPending, Pending
-from demur.core.review import ReviewState
+from demur.core.review import Deferral, ReviewState
 from demur.errors import AccessError, IntakeError, RulingError, StoreError
+from demur.waiting import Pending, bind
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from demur.core.intake import Caller
     from demur.core.refusal import Refusal
     from demur.core.terms import Value
+    from demur.core.told import Wanted
+    from demur.waiting import Answered
 
 T = TypeVar("T")
 
@@ -56,19 +58,27 @@ class Client:
         self._loop: _Loop | None = None
         self._is_closed = False
 
-    def submit(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Future[Answer]:
+    def submit(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Future[Answered]:
         """The Future of the answer to one request; raises `IntakeError` at once where it cannot be sent.
 
         The Future ends in a `Grant`, a `Refusal` or a `Deferral`, or in an `IntakeError` or `AccessError`.
         """
         asked = asking.question(request, caller)
 
-        async def work(client: AsyncClient) -> Answer:
-            return self._blocking(await client.put(asked))
+        async def work(client: AsyncClient) -> Answered:
+            return self._blocking(await client.put(asked), asked.wanted)
 
         return self._run(work, lambda why: asking.unavailable(why, asked.request_id))
 
-    def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answer:
+    def claim(self, review_id: str) -> Answered:
+        """As `AsyncClient.claim`."""
+
+        async def work(client: AsyncClient) -> Answered:
+            return self._blocking(await client.claim(review_id), None)
+
+        return self._result(self._run(work, asking.unavailable), asking.unavailable)
+
+    def decide(self, request: bytes | str | Mapping[str, object], *, caller: Caller = LOCAL) -> Answered:
         """The answer to one request; `unavailable` where none came that can be believed.
 
         Raises `IntakeError` and `AccessError`.
@@ -118,10 +128,19 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _blocking(self, found: Answer) -> Answer:
-        if not isinstance(found, AsyncPending):
+    def _blocking(self, found: Answer, wanted: Wanted | None) -> Answered:
+        if not isinstance(found, Deferral):
             return found
-        return Pending(review_id=found.review_id, deadline=found.deadline, refusal=found.refusal, ask=self.wait)
+
+        def resume(pending: Pending, timeout_seconds: float) -> Answered:
+            async def work(client: AsyncClient) -> Answer:
+                return await client.go_on(pending, wanted, timeout_seconds)
+
+            run = self._run(work, asking.unavailable)
+            answer = self._result(run, asking.unavailable, beside=max(0.0, timeout_seconds))
+            return pending if answer is pending else self._blocking(answer, wanted)
+
+        return bind(found, Pending, resume)
 
     def _run(self, work: Callable[[AsyncClient], Coroutine[object, object, T]], lost: Callable[[str], T]) -> Future[T]:
         """Begin the work on the loop; where that goes away, the Future ends in what `lost` makes of it."""

@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from demur import retrying
 from demur.errors import AnswerError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Line:
     ) -> None:
         """Raises `ConfigurationError` where the extra is missing, or the URL would send a credential in the clear."""
         self._base_url = check_url(base_url, verify=verify)
-        self._http, self._stamina = _libraries()
+        self._http = _library()
         self.timeout_seconds = timeout_seconds
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "demur"}
         if credential:
@@ -111,8 +112,8 @@ class Line:
         await self._client.aclose()
 
     async def _tried(self, message: Message) -> Reply:
-        attempts = self._stamina.retry_context(
-            on=_Again, attempts=ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT_SECONDS, wait_max=_LONGEST_WAIT_SECONDS
+        attempts = retrying.retry_context(
+            _Again, attempts=ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT_SECONDS, wait_max=_LONGEST_WAIT_SECONDS
         )
         try:
             async for attempt in attempts:
@@ -201,12 +202,12 @@ def _no_constant(name: str) -> object:
     raise ValueError(name)
 
 
-def _libraries() -> tuple[ModuleType, ModuleType]:
+def _library() -> ModuleType:
     try:
         import httpx2  # noqa: PLC0415  (only programs that ask a service need it)
-        import stamina  # noqa: PLC0415  (as above)
+        import stamina  # noqa: F401, PLC0415  (as above)
     except ImportError as error:
         raise ConfigurationError(
-            f"the module `{error.name}` is not installed", hint="install `demur[server]`, which has the client's parts"
+            f"the module `{error.name}` is not installed", hint='run `pip install "demur[client]"`'
         ) from error
-    return httpx2, stamina
+    return httpx2

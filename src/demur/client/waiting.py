@@ -1,47 +1,42 @@
-"""Deferrals that can be waited for: the service is asked again and again how the review stands.
+"""Deferrals that can be waited for: the service is asked again and again how the review stands, and then claimed.
 
 A review that nobody ruled on is denied at its deadline (S7.3), and one of which nothing can be learned is pending: only
-the service's own word makes it approved. After an approval the program asks for the action again, and gets its grant.
+the service's own word ends it. What came of it is claimed, which judges the very action again; a claim whose answer is
+lost is repeated, since it gives the same grant. So a service that is restarted meanwhile costs time and nothing else.
 
 Clauses: S7.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from demur.core.review import Deferral, ReviewState
+from demur.core.review import ReviewState
 from demur.errors import AnswerError
+from demur.waiting import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
 
+    from demur.core.evidence import Answer
+
 FIRST_SECONDS = 0.25
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 5.0
 _FACTOR = 1.5
 
 
-class Pending(Deferral, frozen=True, kw_only=True):
-    """A deferral that a `Client` was given."""
-
-    ask: Callable[[str, float], ReviewState]
-
-    def wait(self, timeout: float) -> ReviewState:
-        """How the review stands as soon as it is settled, or `pending_review` after `timeout` seconds.
-
-        Raises `AccessError` where the credential does not serve any more.
-        """
-        return self.ask(self.review_id, timeout)
-
-
-class AsyncPending(Deferral, frozen=True, kw_only=True):
+class AsyncPending(Bound, frozen=True, kw_only=True, dict=True, eq=False):
     """A deferral that an `AsyncClient` was given."""
 
-    ask: Callable[[str, float], Coroutine[object, object, ReviewState]]
+    async def wait(self, timeout_seconds: float) -> Answer:
+        """What came of the review: the `Grant`, or the `Refusal` with what the reviewer wrote; this deferral where that
+        takes longer than `timeout_seconds`.
 
-    async def wait(self, timeout: float) -> ReviewState:  # noqa: ASYNC109  (the same name as where it blocks)
-        """As `Pending.wait`."""
-        return await self.ask(self.review_id, timeout)
+        Whatever fails on the way ends in `unavailable`, never in a grant. Raises `AccessError` where the credential
+        does not serve any more, and `IntakeError` where the request had secret arguments, which are not kept.
+        """
+        resume = cast("Callable[[AsyncPending, float], Coroutine[object, object, Answer]]", self.resume)
+        return await resume(self, timeout_seconds)
 
 
 def pauses() -> Iterator[float]:

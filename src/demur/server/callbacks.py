@@ -30,8 +30,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
-import stamina
 
+from demur import retrying
 from demur.core.task import TaskStatus
 from demur.errors import ConfigurationError, DemurError, IntakeError, StoreError
 from demur.server.profiles import REQUESTS
@@ -150,7 +150,7 @@ class Teller:
         try:
             # Settings may have changed since it was taken on.
             check(notice.callback.endpoint, self._settings)
-            for attempt in stamina.retry_context(on=httpx2.TransportError, attempts=ATTEMPTS, timeout=30.0):
+            for attempt in retrying.retry_context(httpx2.TransportError, attempts=ATTEMPTS, timeout=30.0):
                 with attempt:
                     self._post(notice)
         except (DemurError, httpx2.HTTPError) as error:
