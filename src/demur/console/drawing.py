@@ -1,6 +1,7 @@
 """Templates into HTML: one Jinja environment for the whole life of the service, autoescaping and strict.
 
-A value that is not there is an error, never an empty place; text from outside is text, whatever it looks like.
+A value that is not there is an error, never an empty place; text from outside is text, whatever it looks like, and
+characters that would change how the rest of a line reads are shown by name.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Drawing:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            finalize=telling.visible,
         )
         self._jinja.globals.update(static=files.url, htmx=HTMX if files.has(HTMX) else "")
         self._jinja.filters.update(telling.FILTERS)

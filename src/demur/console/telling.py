@@ -72,6 +72,20 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
+_HIDDEN = "\ufeff\u2060\u00ad\u200b"
+_UNSEEN = str.maketrans(
+    {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n\r"}
+    | {code: f"[U+{code:04X}]" for code in (0x7F, *range(0x80, 0xA0), *map(ord, _TURNING + _HIDDEN))}
+)
+"""Controls, and characters that turn the direction of what follows or hide between letters (UTR 36, section 2.5)."""
+
+
+def visible(item: object) -> object:
+    """What a page shows of a value: a text in which no character misleads about the others; all else as it is."""
+    return item.translate(_UNSEEN) if type(item) is str else item
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     "span": span,
     "left": left,
