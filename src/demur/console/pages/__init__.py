@@ -1,11 +1,15 @@
 """Every page of the console, one noun per file: each file ends in its `PAGES`, and here they are joined."""
 
 from demur.console.page import Page
-from demur.console.pages import decision, decisions, queue, review
+from demur.console.pages import decision, decisions, ledger, levers, overview, queue, review, sessions
 
 PAGES: tuple[Page, ...] = (
     *queue.PAGES,
     *review.PAGES,
+    *overview.PAGES,
     *decisions.PAGES,
     *decision.PAGES,
+    *ledger.PAGES,
+    *sessions.PAGES,
+    *levers.PAGES,
 )
