@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 ALLOW, REFUSAL = "governance.allow", "governance.refusal"
 _KINDS = {
-    "review_expired": "governance.review.expired",
+    **{
+        f"review_{name}": f"governance.review.{name}"
+        for name in ("assigned", "released", "escalated", "expired", "superseded")
+    },
+    **{f"delegation_{name}": f"governance.review.delegation_{name}" for name in ("opened", "closed")},
     "policy_activated": "governance.policy.activated",
     "session_quarantined": "governance.session.quarantined",
     "session_lifted": "governance.session.lifted",

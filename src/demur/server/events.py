@@ -43,7 +43,13 @@ _KINDS = {
     "review_ruled": "governance.review.ruled",
     "review_expired": "governance.review.expired",
     "review_cancelled": "governance.review.cancelled",
+    "review_superseded": "governance.review.superseded",
+    "review_assigned": "governance.review.assigned",
+    "review_released": "governance.review.released",
+    "review_escalated": "governance.review.escalated",
 }
+_OF_THE_DESK = frozenset({"review_assigned", "review_released", "review_escalated"})
+"""What is nobody's business who waits for the review (S10)."""
 _STATES = {"decision": "pending_review", "glass_used": "pending_review"}
 _logger = logging.getLogger("demur")
 _encode = msgspec.json.Encoder().encode
@@ -65,6 +71,11 @@ class Event(msgspec.Struct, frozen=True):
     sequence: int
     text: bytes
     review: str = ""
+    is_of_the_desk: bool = False
+
+    def is_for(self, review: str) -> bool:
+        """Whether somebody who follows this one review, or all where it is "", is told."""
+        return not review or (review == self.review and not self.is_of_the_desk)
 
 
 class _Client:
@@ -88,7 +99,7 @@ class Feed:
     ) -> AsyncGenerator[bytes, None]:
         """The stream from record `after` on, from now on where it is None; ends where the client is dropped.
 
-        Of one `review` alone, where one is named.
+        Of one `review` alone, where one is named, and then not of who looks at it.
         """
         client, position = await self._join(review)
         try:
@@ -96,7 +107,7 @@ class Feed:
             last = position - 1 if after is None else after
             async for event in self._missed(last + 1, position):
                 last = event.sequence
-                if review in {"", event.review}:
+                if event.is_for(review):
                     yield event.text
             while True:
                 try:
@@ -155,7 +166,7 @@ class Feed:
 
     def _tell(self, event: Event) -> None:
         for client in tuple(self._clients):
-            if client.review not in {"", event.review}:
+            if not event.is_for(client.review):
                 continue
             if client.queue.qsize() >= QUEUE:
                 self._drop(client)
@@ -182,4 +193,4 @@ def _event(log: str, sequence: int, leaf: _Leaf) -> Event:
     state = leaf.state or _STATES.get(leaf.type, leaf.type.removeprefix("review_"))
     data = _encode({"review_id": leaf.review, "status": state, "audit_id": f"{log}/{sequence}", "time": leaf.timestamp})
     head = f"id: {sequence}\nevent: {_KINDS[leaf.type]}\ndata: ".encode()
-    return Event(sequence, head + data + b"\n\n", leaf.review)
+    return Event(sequence, head + data + b"\n\n", leaf.review, leaf.type in _OF_THE_DESK)

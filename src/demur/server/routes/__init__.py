@@ -2,6 +2,7 @@
 
 from demur.server.route import Route
 from demur.server.routes import (
+    assignments,
     decisions,
     grants,
     ledger,
@@ -25,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
     *subjects.ROUTES,
     *reviews.ROUTES,
+    *assignments.ROUTES,
     *resolutions.ROUTES,
     *tasks.ROUTES,
 )

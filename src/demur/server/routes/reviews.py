@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from demur.core.access import Act
+from demur.core.policy.document import Narrowing
 from demur.core.review import OPEN, Review, ReviewState, Verdict
+from demur.core.terms import Timestamp
 from demur.errors import IntakeError
 from demur.server import streaming
 from demur.server.authzen import locale_of
@@ -60,11 +62,27 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     rulings: tuple[dict[str, Any], ...]
 
 
+class Narrowed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One argument, and what holds of it: a bound, or the value that it has."""
+
+    argument: str
+    at_most: int | float | None = None
+    at_least: int | float | None = None
+    set: bool | int | float | str | None = None
+
+
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict and its reason, which stays in the vault."""
+    """A verdict and its reason, which stays in the vault.
+
+    An approval may be of less than was asked: `narrows`, and a shorter life of the grant. `on_behalf` names in whose
+    place it is given.
+    """
 
     verdict: Verdict
     reason: str
+    narrows: tuple[Narrowed, ...] = ()
+    grant_seconds: int | None = None
+    on_behalf: str = ""
 
 
 class Ruled(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +99,21 @@ async def index(call: Call) -> object:
     """
     query = call.request.query_params
     states, most = _states(query.get("status", "")), max(1, call.number("limit", PAGE, most=MAX_LISTED))
-    after = _place(query.get("token", ""))
-    found = await call.run(lambda: call.gate.reviews(states=states, limit=MAX_LISTED))
-    left = [one for one in found if _key(one) > after and _fits(one, query.get("risk", ""), query.get("role", ""))]
+    risk, role, after = query.get("risk", ""), query.get("role", ""), _place(query.get("token", ""))
+
+    def find() -> list[Review]:
+        found, place = list[Review](), after
+        while len(found) <= most:
+            page = call.gate.reviews(states=states, limit=MAX_LISTED, after=place)
+            found += [one for one in page if _fits(one, risk, role)]
+            if len(page) < MAX_LISTED:
+                break
+            place = _key(page[-1])
+        return found
+
+    left = await call.run(find)
     page, has_more = left[:most], len(left) > most
-    token = "{}.{}".format(*_key(page[-1])) if has_more else ""
+    token = f"{page[-1].deadline.nanos}.{page[-1].id}" if has_more else ""
     return Page(reviews=tuple(_listed(call, one) for one in page), page={"next_token": token, "count": len(page)})
 
 
@@ -101,11 +129,21 @@ async def show(call: Call) -> object:
 async def rule(call: Call) -> object:
     """Approve or reject, as the person who logged in.
 
-    Refused (409) where that person asked for the action, is acted for, lacks the role, has ruled already, or is late.
+    Refused (409) where that person asked for the action, is acted for, lacks the role, has ruled already, or is late;
+    where somebody else holds the review; and where what an approval would leave is not allowed.
     """
     said, named, credential = call.given(Ruling), call.path("review"), call.credential
+    narrows = [msgspec.convert(msgspec.to_builtins(one), Narrowing) for one in said.narrows]
     after = await call.run(
-        lambda: call.gate.rule(named, verdict=said.verdict.value, reason=said.reason, credential=credential)
+        lambda: call.gate.rule(
+            named,
+            verdict=said.verdict.value,
+            reason=said.reason,
+            credential=credential,
+            narrows=narrows,
+            grant_seconds=said.grant_seconds,
+            on_behalf=said.on_behalf,
+        )
     )
     return Ruled(review_id=after.id, status=after.state.value)
 
@@ -130,17 +168,17 @@ def _states(text: str) -> tuple[ReviewState, ...]:
         raise IntakeError("?status", expected=f"`all`, or some of {known}", found=f"`{text[:60]}`") from error
 
 
-def _place(text: str) -> tuple[int, str]:
+def _place(text: str) -> tuple[Timestamp, str] | None:
     nanos, _, review_id = text.partition(".")
     if not text:
-        return (0, "")
+        return None
     if not (nanos.isascii() and nanos.isdecimal() and len(nanos) < 20 and len(review_id) <= 64):
         raise IntakeError("?token", expected="a token that this list gave", found=f"`{text[:40]}`")
-    return (int(nanos), review_id)
+    return (Timestamp(int(nanos)), review_id)
 
 
-def _key(review: Review) -> tuple[int, str]:
-    return (review.deadline.nanos, review.id)
+def _key(review: Review) -> tuple[Timestamp, str]:
+    return (review.deadline, review.id)
 
 
 def _fits(review: Review, risk: str, role: str) -> bool:
@@ -183,6 +221,11 @@ ROUTES = (
         rule,
         reads=Ruling,
         answers=Ruled,
-        example={"verdict": "approve", "reason": "the invoice was checked by phone"},
+        example={
+            "verdict": "approve",
+            "reason": "the invoice was checked by phone, for the first half",
+            "narrows": [{"argument": "amount", "at_most": 5_000}],
+            "grant_seconds": 20,
+        },
     ),
 )
