@@ -24,6 +24,7 @@ from demur.core.resolution import Approval, Facts
 from demur.core.review import Review, ReviewState
 from demur.core.terms import Outcome
 from demur.errors import RulingError
+from demur.steps import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,12 +55,13 @@ def match(session: Session, facts: Facts) -> bytes:
 
 
 def approvals(session: Session, facts: Facts) -> tuple[Approval, ...]:
-    """The approvals of this action that can be used now."""
-    return tuple(
+    """The approvals of this action that can be used now, and after them the standing ones that cover it."""
+    exact = (
         Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
         for review in matching(session, facts)
         if is_free(review, session.tx)
     )
+    return *exact, *standing.approvals(session, facts)
 
 
 def is_free(review: Review, tx: Transaction) -> bool:

@@ -36,7 +36,7 @@ from demur.core.schema import DESK
 from demur.core.terms import Missing, Outcome, Request, to_json
 from demur.errors import IntakeError
 from demur.ports import GrantRow, RequestRow, ReviewRow, SpendRow
-from demur.steps import approving, denials, levers, mending, opening, queue, superseding
+from demur.steps import approving, denials, levers, mending, opening, queue, standing, superseding
 from demur.steps.session import Judged, Prepared
 from demur.steps.telling import News
 
@@ -329,6 +329,8 @@ def _put_grant(
         reviews=used,
         break_glass=break_glass,
     )
+    if not break_glass:
+        standing.use(session, judged, grant, entry)
     proof = hashlib.sha256(grant.token.encode()).digest()
     tx.put_grant(GrantRow(grant.id, proof, entry.sequence, GrantState.LIVE, grant.expires_at, _encode(binding)))
     for counter in session.active.counted(grant.action):

@@ -24,6 +24,7 @@ from demur.core.review import Review, ReviewState
 from demur.core.schema import BUILT_IN, DESK, Kind, Type, argument_path
 from demur.core.terms import Missing, State, Timestamp, Value, parse_duration, parse_timestamp
 from demur.errors import LedgerError
+from demur.ports import ReviewRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from demur.core.policy.index import PolicySet
     from demur.core.record import Sealed
     from demur.core.terms import Request
-    from demur.ports import ReviewRow, Transaction, Vault
+    from demur.ports import Transaction, Vault
 
 MAX_COMPARED, MAX_DENIED = 120, 40
 """Cases that are opened for one answer: the newest of all, and the newest that were denied."""
@@ -76,29 +77,65 @@ def topic(vault: Vault, request: Request) -> bytes:
     return vault.blind("topic", request.action, request.resource.type)
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """One case on which people ruled."""
+
+    row: ReviewRow
+    review: Review
+    case: Case
+
+    @property
+    def ruled(self) -> Ruled:
+        """What they decided."""
+        return Ruled.DENIED if self.review.state is ReviewState.DENIED else Ruled.APPROVED
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A review with its case, subject and actor by name, and the cases that people ruled on, in no order."""
+
+    review: Review
+    case: Case
+    people: tuple[str, str]
+    decided: tuple[Decided, ...]
+
+
+def look(tx: Transaction, vault: Vault, policies: PolicySet, review_id: str) -> Found | None:
+    """A review among those like it; `None` where there is no such review or it is sealed for ever."""
+    row = tx.find_review(review_id)
+    if row is None or not row.topic:
+        return None
+    reader, waiting = _Reader(tx, vault, policies), _reviews.decode(row.body)
+    case = reader.read(row, waiting)
+    if case is None:
+        return None
+    people = (
+        _people(evidence.request_of(vault.unseal(sealed))) if (sealed := tx.find_sealed(row.sequence)) else ("", "")
+    )
+    rows = {found.id: found for found in _ended(tx, row)}
+    decided: list[Decided] = []
+    for found in rows.values():
+        review = _reviews.decode(found.body)
+        if (other := reader.read(found, review)) is not None:
+            decided.append(Decided(found, review, other))
+    return Found(waiting, case, people, tuple(decided))
+
+
 def find(
     tx: Transaction, vault: Vault, policies: PolicySet, review_id: str, *, limit: int = 3
 ) -> tuple[Precedent, ...]:
     """At most `limit` precedents of a review, the most alike first; none where there is no such review or it is sealed
     for ever. Raises `StoreError`.
     """
-    row = tx.find_review(review_id)
-    if row is None or not row.topic or limit < 1:
+    found = look(tx, vault, policies, review_id)
+    if found is None:
         return ()
-    reader = _Reader(tx, vault, policies)
-    waiting = reader.read(row, _reviews.decode(row.body))
-    if waiting is None:
-        return ()
-    rows = {found.id: found for found in _ended(tx, row)}
-    decided = {name: _reviews.decode(found.body) for name, found in rows.items()}
-    candidates: list[Candidate] = []
-    for name, review in decided.items():
-        case = reader.read(rows[name], review)
-        if case is not None:
-            likeness = precedent.compare(waiting, case)
-            candidates.append(Candidate(name, rows[name].sequence, _ruled(review), likeness))
+    decided = {one.row.id: one for one in found.decided}
+    candidates = [
+        Candidate(name, one.row.sequence, one.ruled, precedent.compare(found.case, one.case))
+        for name, one in decided.items()
+    ]
     chosen = precedent.rank(candidates, min(limit, MAX_SHOWN))
-    return tuple(_precedent(tx, vault, rows[one.id], decided[one.id], one) for one in chosen)
+    return tuple(_precedent(tx, vault, decided[one.id], one) for one in chosen)
 
 
 def _ended(tx: Transaction, row: ReviewRow) -> Iterator[ReviewRow]:
@@ -111,15 +148,12 @@ def _ended(tx: Transaction, row: ReviewRow) -> Iterator[ReviewRow]:
             yield found
 
 
-def _ruled(review: Review) -> Ruled:
-    return Ruled.DENIED if review.state is ReviewState.DENIED else Ruled.APPROVED
-
-
-def _precedent(tx: Transaction, vault: Vault, row: ReviewRow, review: Review, one: Candidate) -> Precedent:
-    last = review.rulings[-1] if review.rulings else None
+def _precedent(tx: Transaction, vault: Vault, decided: Decided, one: Candidate) -> Precedent:
+    rulings = decided.review.rulings
+    last = rulings[-1] if rulings else None
     return Precedent(
-        review_id=row.id,
-        audit_id=f"{tx.log}/{row.sequence}",
+        review_id=one.id,
+        audit_id=f"{tx.log}/{decided.row.sequence}",
         outcome=one.ruled,
         similarity=one.likeness.similarity,
         explanation=one.likeness.explanation,
@@ -194,6 +228,11 @@ class _Reader:
             for slot in slots
             if slot.path in paths - own and slot.source != DESK and not slot.path.startswith("action.")
         }
+
+
+def _people(request: Mapping[str, object]) -> tuple[str, str]:
+    subject, actor = _part(request, "subject"), _part(request, "actor")
+    return f"{subject['type']}:{subject['id']}", f"{actor['type']}:{actor['id']}"
 
 
 def _part(whole: Mapping[str, object], name: str) -> dict[str, object]:
