@@ -9,14 +9,16 @@ Clauses: S7.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from demur.consulting import Consulting
 from demur.core.review import OPEN, Verdict
 from demur.errors import RulingError
-from demur.steps import assigning, delegating, narrowing, ruling, telling
+from demur.steps import assigning, delegating, narrowing, queue, routing, ruling, telling
 from demur.steps.assigning import LEASE_SECONDS, Somebody
 from demur.steps.levers import Act
+from demur.steps.routing import Moved, Router
 from demur.steps.ruling import Said
 from demur.steps.session import Session
 from demur.steps.telling import News
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from demur.core.policy.document import Narrowing
     from demur.core.review import Review, Reviewer, ReviewState
     from demur.core.terms import Timestamp
+    from demur.steps.queue import Waiting
     from demur.steps.ruling import ReviewRequest
 
 
@@ -109,6 +112,30 @@ class Desk(Consulting):
         return self._moved(
             self._do(self._active, lambda session: assigning.assign(session, by, whom, review_id, seconds, text))
         )
+
+    def route(self) -> tuple[Moved, ...]:
+        """Do what time asks of the reviews: expire, give back, put before others, assign; what was done, in order.
+
+        A gate with a home does this by itself. Most of it happens without the append lock; raises `StoreError`, and
+        `ConfigurationError` where the reviewers cannot be read.
+        """
+        active, world = self._active, self._world
+        people = world.reviewers.everybody()
+        due = world.store.read(lambda tx: self._router.look(Session(world, active, tx), people))
+        moved = self._do(active, lambda session: routing.route_due(session, due, people)) if due else ()
+        for what, review in moved:
+            told = {"review_id": review.id, "status": review.state.value, "holder": review.holder}
+            telling.tell_news(world, [News(f"governance.review.{what}", review.id, {**told, "level": review.level})])
+        return moved
+
+    def queue(self) -> Waiting:
+        """How many reviews wait, and for how long the oldest has; raises `StoreError`."""
+        active = self._active
+        return self._world.store.read(lambda tx: queue.state(Session(self._world, active, tx)))
+
+    @cached_property
+    def _router(self) -> Router:
+        return Router()
 
     def delegate(
         self, *, to: str, until: Timestamp, roles: Collection[str] = (), credential: str, reason: str

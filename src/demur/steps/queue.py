@@ -5,6 +5,7 @@ Clauses: S4.2, S7.3.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,12 +15,16 @@ from demur.core.desk.novelty import Past
 from demur.core.desk.timing import Served, Service
 from demur.core.policy.desk import IS_PEAK, OPEN_REVIEWS
 from demur.core.review import OPEN, Review, ReviewState
-from demur.core.terms import Missing
+from demur.core.terms import NANOS, Missing, Timestamp
 
 if TYPE_CHECKING:
-    from demur.ports import Transaction
+    from collections.abc import Iterator
+
+    from demur.ports import ReviewRow, Transaction
     from demur.steps.session import Session
 
+PAGE = 500
+"""Reviews that are read at a time."""
 MAX_MEASURED = 20
 """Ended reviews of a kind that are looked at when another is opened."""
 _OPEN = tuple(state.value for state in OPEN)
@@ -32,6 +37,55 @@ class Kind(msgspec.Struct, frozen=True):
 
     service: Service | None
     past: tuple[Past, ...]
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue at an instant. `oldest_seconds` is `None` where nobody waits."""
+
+    reviews: int
+    held: int
+    oldest_seconds: float | None
+    next_deadline: Timestamp | None
+    by_risk: dict[str, int]
+    is_peak: bool
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "reviews": self.reviews,
+            "held": self.held,
+            "oldest_seconds": self.oldest_seconds,
+            "next_deadline": str(self.next_deadline) if self.next_deadline else None,
+            "by_risk": dict(self.by_risk),
+            "is_peak": self.is_peak,
+        }
+
+
+def state(session: Session) -> Waiting:
+    """The queue as it stands, without what is overdue."""
+    now = session.tx.now
+    found = [review for _, review in open_reviews(session.tx) if review.state_at(now) is not ReviewState.EXPIRED]
+    oldest = min((review.opened_at for review in found), default=None)
+    peak = session.active.policies.desk.peak
+    return Waiting(
+        reviews=len(found),
+        held=sum(1 for review in found if review.holder_at(now)),
+        oldest_seconds=None if oldest is None else (now.nanos - oldest.nanos) / NANOS,
+        next_deadline=min((review.deadline for review in found), default=None),
+        by_risk=dict(Counter(review.risk for review in found)),
+        is_peak=bool(peak) and len(found) >= peak,
+    )
+
+
+def open_reviews(tx: Transaction) -> Iterator[tuple[ReviewRow, Review]]:
+    """All open reviews, the earliest deadline first, a page at a time."""
+    after: tuple[Timestamp, str] | None = None
+    while rows := tx.list_reviews(states=_OPEN, limit=PAGE, after=after):
+        for row in rows:
+            yield row, _reviews.decode(row.body)
+        after = rows[-1].deadline, rows[-1].id
+        if len(rows) < PAGE:
+            return
 
 
 def waiting(tx: Transaction) -> int:

@@ -17,15 +17,15 @@ Clauses: S7.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from demur.core.desk import rota, routing
 from demur.core.desk.plan import Assignment
-from demur.core.review import OPEN, Review, ReviewState
+from demur.core.review import Review, ReviewState
 from demur.errors import RulingError
-from demur.steps import assigning, ruling
+from demur.steps import assigning, queue, ruling
 from demur.steps.assigning import Somebody
 
 if TYPE_CHECKING:
@@ -34,14 +34,11 @@ if TYPE_CHECKING:
     from demur.core.desk.routing import Ask, Colleague
     from demur.core.panel import Panel
     from demur.core.terms import Timestamp
-    from demur.ports import ReviewRow, Transaction
+    from demur.ports import ReviewRow
     from demur.steps.session import Session
 
-PAGE = 500
-"""Reviews that are read at a time."""
 MAX_PICKED = 100
 """Reviews to which the desk assigns somebody in one go."""
-_OPEN = tuple(state.value for state in OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,13 @@ class Due:
         return bool(self.ripe or self.given)
 
 
+class Moved(NamedTuple):
+    """What time did to a review: `expired`, `released`, `escalated` or `assigned`, and the review after it."""
+
+    what: str
+    review: Review
+
+
 @dataclass(slots=True)
 class Router:
     """One gate's looking. It remembers for which reviews there was nobody, until people or the review change."""
@@ -68,9 +72,10 @@ class Router:
         if tuple(people) != self.people:
             self.people = tuple(people)
             self.nobody.clear()
-        now, ripe, free = session.tx.now, [], []
-        loads: dict[str, int] = {}
-        for row, review in _open_reviews(session.tx):
+        now, loads = session.tx.now, dict[str, int]()
+        ripe: list[str] = []
+        free: list[tuple[ReviewRow, Review]] = []
+        for row, review in queue.open_reviews(session.tx):
             if review.state_at(now) is ReviewState.EXPIRED or review.is_lapsed(now) or _reached(review, now):
                 ripe.append(row.id)
             elif holder := review.holder_at(now):
@@ -96,22 +101,17 @@ class Router:
                 yield row.id, found.name
 
 
-def is_needed(session: Session) -> bool:
-    """Whether anything can be due: whatever the policies say, reviews expire and are given back."""
-    return session.tx.count_reviews(_OPEN) > 0
-
-
-def route_due(session: Session, due: Due, people: Sequence[Colleague]) -> tuple[Review, ...]:
-    """Do what is due, as far as it still is; the reviews that changed."""
-    changed: list[Review] = []
+def route_due(session: Session, due: Due, people: Sequence[Colleague]) -> tuple[Moved, ...]:
+    """Do what is due, as far as it still is; what was done, in order."""
+    moved: list[Moved] = []
     for review_id in due.ripe:
-        changed.extend(_ripe(session, review_id, people))
+        moved.extend(_ripe(session, review_id, people))
     by_name = {one.name: one for one in people}
     for review_id, name in due.given:
         row = session.tx.find_review(review_id)
         if name in by_name and row is not None and not ruling.decode(row).holder_at(session.tx.now):
-            changed.extend(_give(session, review_id, by_name[name]))
-    return tuple(changed)
+            moved.extend(_give(session, review_id, by_name[name]))
+    return tuple(moved)
 
 
 def pick(
@@ -136,32 +136,31 @@ def pick(
     return found or routing.pick(review.id, asks, people, barred=barred)
 
 
-def _ripe(session: Session, review_id: str, people: Sequence[Colleague]) -> Iterator[Review]:
+def _ripe(session: Session, review_id: str, people: Sequence[Colleague]) -> Iterator[Moved]:
     """One review whose time came: expired, given back, put before others, given to somebody else."""
     tx = session.tx
     row = tx.find_review(review_id)
-    if row is None:
+    if row is None or not (before := ruling.decode(row)).state.is_open:
         return
-    before = ruling.decode(row)
     found = ruling.find_open(session, review_id)
     if isinstance(found, RulingError):
-        if before.state.is_open:
-            yield before
+        ended = tx.find_review(review_id)
+        if ended is not None:
+            yield Moved("expired", ruling.decode(ended))
         return
     row, review = found
     level = _reached(review, tx.now)
     if level:
         panels = [_escalated(panel, tx.now, review.opened_at) for panel in review.panels]
-        yield assigning.escalate(session, row, panels, level, "time")
-        return
-    if before.holder and not review.holder:
-        yield review
+        yield Moved("escalated", assigning.escalate(session, row, panels, level, "time"))
+    elif before.holder and not review.holder:
+        yield Moved("released", review)
         yield from _give_on(session, row, review, people, before.holder)
 
 
 def _give_on(
     session: Session, row: ReviewRow, review: Review, people: Sequence[Colleague], last: str
-) -> Iterator[Review]:
+) -> Iterator[Moved]:
     if session.active.policies.desk.assign is not Assignment.AUTOMATIC:
         return
     marks = {one.name: ruling.pseudonym(session.world, one.name) for one in people}
@@ -170,22 +169,12 @@ def _give_on(
         yield from _give(session, row.id, found)
 
 
-def _give(session: Session, review_id: str, person: Colleague) -> Iterator[Review]:
+def _give(session: Session, review_id: str, person: Colleague) -> Iterator[Moved]:
     known = session.world.reviewers.named(person.name)
     seconds = session.active.policies.desk.lease_seconds
     given = None if known is None else assigning.route(session, Somebody(known), review_id, seconds)
     if isinstance(given, Review):
-        yield given
-
-
-def _open_reviews(tx: Transaction) -> Iterator[tuple[ReviewRow, Review]]:
-    after: tuple[Timestamp, str] | None = None
-    while rows := tx.list_reviews(states=_OPEN, limit=PAGE, after=after):
-        for row in rows:
-            yield row, ruling.decode(row)
-        after = rows[-1].deadline, rows[-1].id
-        if len(rows) < PAGE:
-            return
+        yield Moved("assigned", given)
 
 
 def _reached(review: Review, now: Timestamp) -> int:

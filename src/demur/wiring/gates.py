@@ -95,7 +95,7 @@ def open_desk(home: Path, *, clock: Clock | None = None) -> Parts:
         documents = reader.policies_in_force()
     finally:
         reader.close()
-    settings = Settings(home, home, reader.log, clock=clock or SystemClock(), heartbeat_seconds=0)
+    settings = Settings(home, home, reader.log, clock=clock or SystemClock(), heartbeat_seconds=0, desk_seconds=0)
     policies = PolicySet.build(documents, TzdataZones())
     silent = {name: UnregisteredSource(name) for name in documents.schema.sources}
     active = Active.of(policies, DeclaredSources(documents.schema, silent))
@@ -214,7 +214,8 @@ def _pulse(gate: Gateway, settings: Settings) -> Pulse:
         Beat(f"canary {name}", settings.canary_seconds, partial(gate.canary, name, request))
         for name, request in settings.canaries.items()
     ]
-    return Pulse([Beat("heartbeat", settings.heartbeat_seconds, gate.heartbeat), *canaries])
+    desk = Beat("desk", settings.desk_seconds, gate.route)
+    return Pulse([Beat("heartbeat", settings.heartbeat_seconds, gate.heartbeat), desk, *canaries])
 
 
 def _attend(notifier: Notifier, world: World, active: Active) -> None:

@@ -68,6 +68,8 @@ class Settings:
     canaries: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Requests that must be denied, by a name; a gate with a home asks them every `canary_seconds`."""
     canary_seconds: int = 3_600
+    desk_seconds: float = 5.0
+    """How often a gate with a home does what time asks of its reviews; 0 for only when they are looked at."""
     received: Sequence[str] = ()
     """Patterns of actions whose requests are recorded before they are judged."""
     sinks: Mapping[str, Sink] = field(default_factory=dict)
