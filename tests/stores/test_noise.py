@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from demur.adapters.sealing import Noise
+from demur.noise import Noise
 
 
 def test_no_piece_is_given_out_twice() -> None:

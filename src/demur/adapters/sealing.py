@@ -22,15 +22,14 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
-import os
 import re
-import threading
 from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from demur import noise
 from demur.core.ledger import merkle
 from demur.core.record import Sealed
 from demur.errors import ForgottenError, LedgerError
@@ -66,32 +65,6 @@ class PersonKey:
         return hashlib.blake2b(data, key=self._mark, digest_size=32).digest()
 
 
-class Noise:
-    """Random bytes of the operating system, fetched in larger pieces; each byte is given out once, across forks too."""
-
-    PIECE = 16 * 1024
-
-    def __init__(self) -> None:
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._left = b""
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        """So many bytes that nobody else gets."""
-        with self._lock:
-            if self._at + count > len(self._left):
-                self._left, self._at = os.urandom(max(count, self.PIECE)), 0
-            self._at += count
-            return self._left[self._at - count : self._at]
-
-
-_NOISE = Noise()
-
-
 def commitment(name: str, salt: bytes, value: bytes) -> bytes:
     """The bytes that are hashed to commit to one field."""
     # As `base64.urlsafe_b64encode` has it, without its wrappers.
@@ -101,14 +74,14 @@ def commitment(name: str, salt: bytes, value: bytes) -> bytes:
 
 def seal(person: PersonKey, digest: str, fields: Mapping[str, bytes]) -> Sealed:
     """Seal `fields` under a fresh key wrapped by `person`; raises `LedgerError` for a field name outside ASCII."""
-    noise = _NOISE.take(KEY_BYTES + 2 * NONCE_BYTES + SALT_BYTES * len(fields))
-    key, nonce, wrap_nonce = noise[:32], noise[32:44], noise[44:56]
+    fresh = noise.take(KEY_BYTES + 2 * NONCE_BYTES + SALT_BYTES * len(fields))
+    key, nonce, wrap_nonce = fresh[:32], fresh[32:44], fresh[44:56]
     plain: dict[str, tuple[bytes, bytes]] = {}
     at = KEY_BYTES + 2 * NONCE_BYTES
     for name in sorted(fields):
         if _NAME.fullmatch(name) is None:
             raise LedgerError(f"expected the name of a field in letters, digits and `_.:/-`, found `{name[:80]!r}`")
-        plain[name] = noise[at : at + SALT_BYTES], fields[name]
+        plain[name] = fresh[at : at + SALT_BYTES], fields[name]
         at += SALT_BYTES
     root = _root(plain)
     # `hmac.digest` would let go of the interpreter for this one block, and then wait for it.
@@ -187,7 +160,7 @@ def check_disclosed(disclosed: Disclosure, commit_root: str) -> None:
 
 def lock(person: PersonKey, name: str, value: bytes) -> tuple[str, bytes]:
     """Name and value of a field about `person` that is going to be sealed under somebody else's key."""
-    locked, nonce = f"{name}:{person.id}", _NOISE.take(NONCE_BYTES)
+    locked, nonce = f"{name}:{person.id}", noise.take(NONCE_BYTES)
     return locked, nonce + person.cipher.encrypt(nonce, value, locked.encode())
 
 

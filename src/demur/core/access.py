@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -165,7 +166,12 @@ def check_subject(identity: Identity, subject: Entity) -> None:
 
 def _names(pattern: str, subject: Entity) -> bool:
     """Type and id are matched apart, so that a type with a colon in it can pass for no other. Only `*` is special."""
-    kind, colon, rest = pattern.partition(":")
-    literal = ".*".join(map(re.escape, rest.split("*")))
-    is_named = re.fullmatch(literal, subject.id, re.DOTALL) is not None
-    return bool(colon) and kind in {subject.type, "*"} and is_named
+    named = _pattern(pattern)
+    return named is not None and named[0] in {subject.type, "*"} and named[1].fullmatch(subject.id) is not None
+
+
+@lru_cache(maxsize=4_096)
+def _pattern(text: str) -> tuple[str, re.Pattern[str]] | None:
+    """The type and the ids that a pattern names; `None` for one without a colon, which names nobody."""
+    kind, colon, rest = text.partition(":")
+    return (kind, re.compile(".*".join(map(re.escape, rest.split("*"))), re.DOTALL)) if colon else None

@@ -179,7 +179,10 @@ def _check_members(members: Mapping[str, Json], depth: int) -> None:
         kind = type(value)
         if kind is bool or (kind is str and _is_known_text(value)):
             continue
-        _check_value(name, value, depth)
+        if isinstance(value, dict) and depth > 1:  # the way that most of a leaf goes, without the steps between
+            _check_members(value, depth - 1)
+        else:
+            _check_value(name, value, depth)
 
 
 def _check_value(name: str, value: Json, depth: int) -> None:

@@ -89,8 +89,9 @@ def request_id(scope: Scope) -> bytes | None:
 
 def headed(headers: Headers, named: bytes | None) -> Headers:
     """The headers of a response with those that every response has. One that a route has set stays."""
-    own = {name for name, _ in headers}
-    headers.extend(pair for pair in SECURITY if pair[0] not in own)
+    if SECURITY[0] not in headers or SECURITY[-1] not in headers:
+        own = {name for name, _ in headers}
+        headers.extend(pair for pair in SECURITY if pair[0] not in own)
     if named is not None:
         headers.append((b"x-request-id", named))
     return headers

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from demur import noise
 from demur.core import evidence, intake, lever, resolution, usage
 from demur.core import grant as grants
 from demur.core import review as reviews
@@ -295,7 +296,7 @@ def _grant(judged: Judged, ties: Decision | Duties) -> Grant:
 
 def _grant_id(now: Timestamp) -> str:
     """Beginning with the time, so that the rows of a store grow at one end; the rest cannot be guessed."""
-    return f"{now.nanos // 1_000_000:012x}{secrets.token_hex(10)}"
+    return f"{now.nanos // 1_000_000:012x}{noise.take(10).hex()}"
 
 
 def _record(session: Session, judged: Judged, answer: Answer, **more: Json) -> Entry:
