@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import html
 import itertools
+import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 from starlette.testclient import TestClient
@@ -16,6 +19,10 @@ from starlette.testclient import TestClient
 from demur import wiring
 from demur.console.app import build
 from demur.core.access import Role
+from demur.core.intake import Caller
+from demur.core.review import Deferral
+from demur.core.terms import Entity
+from demur.gateway import Gateway
 from demur.server import cookies
 from demur.server.identify import Callers
 from demur.steps.enrolling import LOCAL
@@ -31,10 +38,10 @@ class Browser:
     client: TestClient
     credential: str
 
-    def get(self, path: str, **headers: str) -> httpx.Response:
+    def get(self, path: str, /, **headers: str) -> httpx.Response:
         return self.client.get(path, headers=self._sent() | headers, follow_redirects=False)
 
-    def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
+    def post(self, path: str, /, **fields: str | list[str]) -> httpx.Response:
         """A form of our own pages."""
         token = cookies.token(self.credential)
         sent = self._sent() | {"Origin": "https://pdp.example.com", "Sec-Fetch-Site": "same-origin"}
@@ -56,6 +63,34 @@ class Desk:
         people = self.service.people(tenant)
         people.add(name, by=LOCAL, roles=roles, panels=panels)
         return Browser(self.service.client, people.log_in(people.id_of(name)))
+
+    def defer(self, asked: dict[str, Any], *, tenant: str = "clinic") -> str:
+        """The id of the review that an agent's request waits for."""
+        caller = Caller("agent:assistant", Entity(type="agent", id="assistant"))
+        answer = self.gate(tenant).decide(asked, caller=caller)
+        assert isinstance(answer, Deferral), answer
+        return answer.review_id
+
+    def gate(self, tenant: str = "clinic") -> Gateway:
+        return self.service.service.tenants.gate(tenant)
+
+    def state(self, review: str) -> str:
+        found = self.gate().review(review)
+        assert found is not None
+        return found.state.value
+
+    def wait(self, review: str, state: str, *, seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while self.state(review) != state and time.monotonic() < end:
+            time.sleep(0.05)
+        assert self.state(review) == state
+
+    def last_record(self) -> dict[str, Any]:
+        store = self.service.service.tenants.parts("clinic").world.store
+        size = store.read(lambda tx: tx.head.size)
+        (record,) = store.records(size - 1, size)
+        found: dict[str, Any] = json.loads(record.leaf)
+        return found
 
 
 @contextmanager
