@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.core import evidence, precedent
+from demur.core.personal import MASK
 from demur.core.precedent import Candidate, Case, Difference, Ruled
 from demur.core.review import Review, ReviewState
 from demur.core.schema import BUILT_IN, DESK, Kind, Type, argument_path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from demur.core.policy.index import PolicySet
     from demur.core.record import Sealed
+    from demur.core.schema import Schema
     from demur.core.terms import Request
     from demur.ports import Transaction, Vault
 
@@ -42,7 +44,10 @@ _learned = msgspec.json.Decoder(dict[str, object])
 
 
 class Precedent(msgspec.Struct, frozen=True):
-    """One decided case beside one that waits. `reason` is the last reviewer's, "" where that person was erased."""
+    """One decided case beside one that waits. `reason` is the last reviewer's, "" where that person was erased.
+
+    `plain` are the paths of what is about nobody; both values of everything else are masked in `to_dict` (S10).
+    """
 
     review_id: str
     audit_id: str
@@ -52,6 +57,7 @@ class Precedent(msgspec.Struct, frozen=True):
     reason: str
     decided_at: Timestamp | None
     compared: tuple[Difference, ...]
+    plain: frozenset[str] = frozenset()
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -68,8 +74,14 @@ class Precedent(msgspec.Struct, frozen=True):
             "explanation": self.explanation,
             "reason": self.reason,
             "decided_at": str(self.decided_at) if self.decided_at else None,
-            "differences": [one.to_dict() for one in self.differences],
+            "differences": [self._told(one) for one in self.differences],
         }
+
+    def _told(self, one: Difference) -> dict[str, object]:
+        told = one.to_dict()
+        if one.path not in self.plain:
+            told |= {side: MASK for side in ("here", "there") if told[side] is not None}
+        return told
 
 
 def topic(vault: Vault, request: Request) -> bytes:
@@ -96,6 +108,7 @@ class Found(msgspec.Struct, frozen=True):
     review: Review
     case: Case
     people: tuple[str, str]
+    plain: frozenset[str]
     decided: tuple[Decided, ...]
 
 
@@ -108,16 +121,14 @@ def look(tx: Transaction, vault: Vault, policies: PolicySet, review_id: str) -> 
     case = reader.read(row, waiting)
     if case is None:
         return None
-    people = (
-        _people(evidence.request_of(vault.unseal(sealed))) if (sealed := tx.find_sealed(row.sequence)) else ("", "")
-    )
+    people = _people(evidence.request_of(_open(vault, tx.find_sealed(row.sequence))))
     rows = {found.id: found for found in _ended(tx, row)}
     decided: list[Decided] = []
     for found in rows.values():
         review = _reviews.decode(found.body)
         if (other := reader.read(found, review)) is not None:
             decided.append(Decided(found, review, other))
-    return Found(waiting, case, people, tuple(decided))
+    return Found(waiting, case, people, _plain(policies.schema, case.action), tuple(decided))
 
 
 def find(
@@ -135,7 +146,7 @@ def find(
         for name, one in decided.items()
     ]
     chosen = precedent.rank(candidates, min(limit, MAX_SHOWN))
-    return tuple(_precedent(tx, vault, decided[one.id], one) for one in chosen)
+    return tuple(_precedent(tx, vault, decided[one.id], one, found.plain) for one in chosen)
 
 
 def _ended(tx: Transaction, row: ReviewRow) -> Iterator[ReviewRow]:
@@ -148,7 +159,13 @@ def _ended(tx: Transaction, row: ReviewRow) -> Iterator[ReviewRow]:
             yield found
 
 
-def _precedent(tx: Transaction, vault: Vault, decided: Decided, one: Candidate) -> Precedent:
+def _plain(schema: Schema, action: str) -> frozenset[str]:
+    """The paths of what is declared to be about nobody; what nobody declared is taken to be about somebody."""
+    declared = schema.actions[action].arguments if action in schema.actions else ()
+    return frozenset(fact.path for fact in (*declared, *schema.facts.values()) if not fact.personal)
+
+
+def _precedent(tx: Transaction, vault: Vault, decided: Decided, one: Candidate, plain: frozenset[str]) -> Precedent:
     rulings = decided.review.rulings
     last = rulings[-1] if rulings else None
     return Precedent(
@@ -160,6 +177,7 @@ def _precedent(tx: Transaction, vault: Vault, decided: Decided, one: Candidate) 
         reason=_reason(tx, vault, last.sequence) if last else "",
         decided_at=last.at if last else None,
         compared=one.likeness.compared,
+        plain=plain,
     )
 
 

@@ -23,7 +23,8 @@ from demur.core.refusal import Refusal
 from demur.core.review import OPEN, Deferral, Review, ReviewState, Ruling, Verdict
 from demur.core.terms import Audience, Duration
 from demur.errors import ForgottenError, LedgerError, RulingError
-from demur.steps import approving, delegating
+from demur.steps import approving, delegating, precedents
+from demur.steps.precedents import Precedent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -78,6 +79,7 @@ class ReviewRequest(msgspec.Struct, frozen=True):
     """The name of whoever holds it."""
     spoken: tuple[Spoken, ...] = ()
     """What was said with each ruling."""
+    precedents: tuple[Precedent, ...] = ()
 
     def to_dict(self, *, locale: str = "en") -> dict[str, object]:
         """The review request of wire.md."""
@@ -91,7 +93,7 @@ class ReviewRequest(msgspec.Struct, frozen=True):
             "governance_decision": self.deferral.to_dict(audience=Audience.OPERATOR, locale=locale),
             "why_deferred": told.explain(audience=Audience.OPERATOR, locale=locale),
             "risk_assessment": {"severity": self.review.risk},
-            "similar_past_decisions": [],
+            "similar_past_decisions": [one.to_dict() for one in self.precedents],
             "approval_action": _AFTERWARDS[0] if self.review.opened_by else _BEFOREHAND[0],
             "denial_action": _AFTERWARDS[1] if self.review.opened_by else _BEFOREHAND[1],
             "opened_at": str(self.review.opened_at),
@@ -276,7 +278,11 @@ def check_reason(reason: str) -> str:
 
 def show(session: Session, review_id: str) -> ReviewRequest | None:
     """One review with its decision; `None` where there is none. Raises `LedgerError` where it cannot be unsealed."""
-    return read(session.tx, session.world.vault, session.active.policies.schema, review_id)
+    tx, vault, policies = session.tx, session.world.vault, session.active.policies
+    found = read(tx, vault, policies.schema, review_id)
+    if found is None:
+        return None
+    return msgspec.structs.replace(found, precedents=precedents.find(tx, vault, policies, review_id))
 
 
 def read(tx: Transaction, vault: Vault, schema: Schema, review_id: str) -> ReviewRequest | None:
