@@ -94,7 +94,7 @@ def test_a_wrong_password_in_a_browser_shows_the_form_again(a_desk: Desk) -> Non
 
 @pytest.mark.parametrize(
     ("role", "first"),
-    [(Role.REVIEWER, "/desk"), (Role.OPERATOR, "/desk"), (Role.CALLER, "/me")],
+    [(Role.REVIEWER, "/desk"), (Role.OPERATOR, "/desk"), (Role.CALLER, "/desk/ledger")],
 )
 def test_the_front_door_leads_to_the_first_page_of_each_role(a_desk: Desk, role: Role, first: str) -> None:
     response = a_desk.browser(f"front-{role}", role).get("/")

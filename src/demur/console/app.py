@@ -41,7 +41,8 @@ def build(service: Service) -> Front:
     """The application over an open service: its API, and the desk at `/`."""
     front = app.build(service)
     service.landing = "/"
-    drawing, lines = Drawing(Files.read(), PAGES), Lines()
+    links = [page.link for page in PAGES if page.group and page.method == "GET"]
+    drawing, lines = Drawing(Files.read(), links), Lines()
     add = front.api.router.add_route
 
     async def static(_: Service, request: HttpRequest) -> Response:
@@ -104,7 +105,7 @@ def _endpoint(front: Front, drawing: Drawing, answering: Answering) -> Endpoint:
 
 def _page_of(problem: Response, request: HttpRequest, drawing: Drawing) -> Response:
     told = msgspec.json.decode(problem.body, type=dict[str, object])
-    page = respond(drawing.error(request, told), problem.status_code)
+    page = respond(drawing.error(request.url.path, told), problem.status_code)
     if "retry-after" in problem.headers:
         page.headers["Retry-After"] = problem.headers["retry-after"]
     return page

@@ -6,21 +6,17 @@ characters that would change how the rest of a line reads are shown by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from demur.console import notices, telling
+from demur.console import telling
 from demur.console.files import HTMX, Files
-from demur.server import cookies, identify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from starlette.requests import Request as HttpRequest
-
-    from demur.console.page import Page, Visit
-    from demur.core.access import Identity
+    from demur.core.access import Identity, Role
 
 KEYS = {
     "/desk": "q",
@@ -36,12 +32,21 @@ KEYS = {
 """By page: the key that, after `g`, leads to it."""
 
 
+class Link(NamedTuple):
+    """A page as the navigation names it, and the roles that may see it."""
+
+    path: str
+    title: str
+    group: str
+    roles: frozenset[Role]
+
+
 class Drawing:
     """Draws the pages of one service."""
 
-    def __init__(self, files: Files, pages: Sequence[Page]) -> None:
+    def __init__(self, files: Files, links: Sequence[Link]) -> None:
         self.files = files
-        self._pages = tuple(page for page in pages if page.group and page.method == "GET")
+        self._links = tuple(links)
         self._jinja = Environment(
             loader=PackageLoader("demur.console"),
             autoescape=True,
@@ -54,34 +59,22 @@ class Drawing:
         self._jinja.globals.update(static=files.url, htmx=HTMX if files.has(HTMX) else "")
         self._jinja.filters.update(telling.FILTERS)
 
-    def page(self, visit: Visit, template: str, values: Mapping[str, object]) -> str:
-        """The page of a visit: `values`, and what every page has."""
-        return self._jinja.get_template(template).render(
-            {
-                "me": visit.identity,
-                "now": visit.service.clock.now(),
-                "token": cookies.token(identify.credential(visit.request)),
-                "navigation": self._navigation(visit.identity, visit.request.url.path),
-                "here": visit.request.url.path,
-                "notice": notices.WORDS.get(visit.query("did"), ""),
-                "title": visit.page.title,
-                **values,
-            }
-        )
+    def draw(self, template: str, values: Mapping[str, object]) -> str:
+        """What a template makes of these values."""
+        return self._jinja.get_template(template).render(values)
 
-    def error(self, request: HttpRequest, told: Mapping[str, object]) -> str:
-        """A page for what could not be done; `told` is a problem document."""
-        return self._jinja.get_template("error.html").render(
-            {"title": told["title"], "told": told, "here": request.url.path, "navigation": (), "notice": "", "me": None}
-        )
+    def error(self, path: str, told: Mapping[str, object]) -> str:
+        """A page for what could not be done at a path; `told` is a problem document."""
+        nobody = {"navigation": (), "notice": "", "me": None}
+        return self.draw("error.html", {"title": told["title"], "told": told, "here": path, **nobody})
 
-    def _navigation(self, identity: Identity, path: str) -> list[dict[str, object]]:
+    def navigation(self, identity: Identity, path: str) -> list[dict[str, object]]:
+        """The pages that somebody may see, by group; that which `path` belongs to is marked."""
         groups: dict[str, list[dict[str, object]]] = {}
-        for page in self._pages:
-            if page.is_for(identity):
-                is_here = path == page.path or (page.path != "/desk" and path.startswith(page.path + "/"))
-                is_here = is_here or (page.path == "/desk" and path.startswith("/desk/reviews"))
-                groups.setdefault(page.group, []).append(
-                    {"path": page.path, "title": page.title, "key": KEYS.get(page.path, ""), "is_here": is_here}
-                )
+        for link in self._links:
+            if not identity.roles.isdisjoint(link.roles):
+                home = link.path if link.path != "/desk" else "/desk/reviews"
+                is_here = path == link.path or path.startswith(home + "/")
+                shown = {"path": link.path, "title": link.title, "key": KEYS.get(link.path, ""), "is_here": is_here}
+                groups.setdefault(link.group, []).append(shown)
         return [{"title": group, "pages": pages} for group, pages in groups.items()]

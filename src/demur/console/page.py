@@ -19,10 +19,12 @@ from urllib.parse import parse_qs, urlencode
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from demur.console import notices
+from demur.console.drawing import Link
 from demur.core import access
 from demur.core.access import ALLOWED
 from demur.errors import IntakeError
-from demur.server import cookies, guard
+from demur.server import cookies, guard, identify
 from demur.server.route import Call
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ CSP = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 MAX_FIELDS = 500
-MAX_FIELD = 20_000
-"""Longest field of a form, in characters."""
+MAX_FIELD = 200_000
+"""Longest field of a form, in characters: a document of policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Page:
     title: str = ""
     group: str = ""
     method: str = "GET"
+
+    @property
+    def link(self) -> Link:
+        """How the navigation names it."""
+        return Link(self.path, self.title, self.group, ALLOWED[self.act])
 
     def is_for(self, identity: Identity) -> bool:
         """Whether this person's roles allow it."""
@@ -96,7 +103,17 @@ class Visit(Call):
 
     def show(self, template: str, /, *, status: int = 200, **values: object) -> Response:
         """The page that a template makes of these values, with what every page has."""
-        return respond(self.drawing.page(self, template, values), status)
+        path = self.request.url.path
+        every = {
+            "me": self.identity,
+            "now": self.service.clock.now(),
+            "token": cookies.token(identify.credential(self.request)),
+            "navigation": self.drawing.navigation(self.identity, path),
+            "here": path,
+            "notice": notices.WORDS.get(self.query("did"), ""),
+            "title": self.page.title,
+        }
+        return respond(self.drawing.draw(template, every | values), status)
 
     def back(self, path: str, *, did: str = "", **query: str) -> Response:
         """On to a page after something was done; `did` is a word of `notices.WORDS` that it tells there."""

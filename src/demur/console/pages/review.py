@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+    from demur.console.case import Case
     from demur.console.page import Visit
     from demur.steps.revealing import Revealed
 
@@ -114,42 +115,49 @@ async def _page(
     found = await visit.run(lambda: case.read(visit, named))
     if found is None:
         raise _none()
-    told = found.request.to_dict()
     all_open = await visit.run(lambda: visit.lines.open(visit.parts.world.store))
     before, after = case.neighbours(all_open, named)
-    request = found.opened.kept.request if found.opened else None
-    name = request.action if request else found.review.action
-    what = words_of(name, visit.gate.policies.schema) if name else "An action that was erased"
+    doing = visit.query("do")
     return visit.show(
         "review.html",
         status=status,
-        title=f"{what}, {found.review.risk} risk",
-        case=found,
-        review=found.review,
-        state=found.request.state.value,
-        told=told,
-        why=asking.masked(found.request.deferral.refusal, found.opened),
-        what=what,
-        resource=request.resource if request else None,
+        **_told(visit, found),
         who=case.who_asks(found, revealed),
         arguments=case.arguments(found, revealed),
         facts=values.facts(found.opened, revealed) if found.opened else [],
-        quorum=case.quorum(found),
-        kinds=case.KNOWN_KINDS,
-        log=visit.parts.world.log,
         before=before,
         after=after,
         refused=refused,
         revealed=revealed,
         typed=visit.field,
-        narrowable=asking.narrowable(found),
-        is_grave=found.review.risk in GRAVE,
-        doing=visit.query("do") if visit.query("do") in {"approve", "reject"} else "",
+        doing=doing if doing in {"approve", "reject"} else "",
         may_rule=visit.may(Act.REVIEW_RULE),
         may_assign=visit.may(Act.REVIEW_ASSIGN),
         may_reveal=visit.may(Act.REVEAL),
         may_see_decision=visit.may(Act.DECISION_READ),
     )
+
+
+def _told(visit: Visit, found: Case) -> dict[str, object]:
+    """What the review itself tells, whoever looks."""
+    request = found.opened.kept.request if found.opened else None
+    name = request.action if request else found.review.action
+    what = words_of(name, visit.gate.policies.schema) if name else "An action that was erased"
+    return {
+        "title": f"{what}, {found.review.risk} risk",
+        "case": found,
+        "review": found.review,
+        "state": found.request.state.value,
+        "told": found.request.to_dict(),
+        "why": asking.masked(found.request.deferral.refusal, found.opened),
+        "what": what,
+        "resource": request.resource if request else None,
+        "quorum": case.quorum(found),
+        "kinds": case.KNOWN_KINDS,
+        "log": visit.parts.world.log,
+        "narrowable": asking.narrowable(found),
+        "is_grave": found.review.risk in GRAVE,
+    }
 
 
 def _none() -> NotFoundError:
