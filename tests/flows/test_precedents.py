@@ -66,7 +66,7 @@ def test_the_most_alike_come_first_with_outcome_reason_and_differences(shop: Sho
             }
         ],
     }
-    assert shop.parts.gate.review(waiting).to_dict()["similar_past_decisions"] == [first.to_dict(), second.to_dict()]
+    assert shop.gate.review(waiting).to_dict()["similar_past_decisions"] == [first.to_dict(), second.to_dict()]
 
 
 def test_what_was_denied_is_shown_however_many_were_approved_since(shop: Shop) -> None:
@@ -180,11 +180,12 @@ def test_what_was_altered_on_the_disk_is_no_precedent(tmp_path: Path) -> None:
     first = open_shop(tmp_path, home=tmp_path / "home")
     review = decided(first, 60_000)
     waiting = ask(first, 66_000)
-    sequence = first.parts.world.store.read(lambda tx: tx.find_review(review)).sequence
+    row = first.parts.world.store.read(lambda tx: tx.find_review(review))
+    assert row is not None
     first.gate.close()
     (path,) = (tmp_path / "home").rglob("ledger.db")
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE sealed SET ciphertext = zeroblob(64) WHERE sequence = ?", (sequence,))
+        connection.execute("UPDATE sealed SET ciphertext = zeroblob(64) WHERE sequence = ?", (row.sequence,))
     shop = open_shop(tmp_path, home=tmp_path / "home")
     assert shop.gate.precedents(waiting) == ()
     shop.gate.close()
