@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from demur.consulting import Consulting
 from demur.core.review import OPEN, Verdict
 from demur.errors import RulingError
-from demur.steps import assigning, delegating, narrowing, queue, routing, ruling, telling
+from demur.steps import assigning, delegating, narrowing, noticing, queue, routing, ruling, telling
 from demur.steps.assigning import LEASE_SECONDS, Somebody
 from demur.steps.levers import Act
 from demur.steps.routing import Moved, Router
@@ -127,6 +127,15 @@ class Desk(Consulting):
             told = {"review_id": review.id, "status": review.state.value, "holder": review.holder}
             telling.tell_news(world, [News(f"governance.review.{what}", review.id, {**told, "level": review.level})])
         return moved
+
+    def remind(self, seconds: float) -> int:
+        """Record the open reviews whose deadline is nearer than this, each once, so that people can be told; how many.
+
+        Raises `StoreError`.
+        """
+        if not self._world.store.read(lambda tx: noticing.has_near(tx, seconds)):
+            return 0
+        return self._do(self._active, lambda session: noticing.remind(session, seconds))
 
     def queue(self) -> Waiting:
         """How many reviews wait, and for how long the oldest has; raises `StoreError`."""

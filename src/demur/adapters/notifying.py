@@ -82,7 +82,7 @@ class Notifier:
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         """Raises `ConfigurationError` for a URL that is not understood, and where Apprise is not installed."""
-        self._channels = {name: _opened(name, urls, opener or _apprise) for name, urls in channels.items()}
+        self._channels = {name: _opened(name, urls, opener or open_apprise) for name, urls in channels.items()}
         self._pause = pause
         self._lock = threading.Lock()
         self._is_attached = False
@@ -174,7 +174,8 @@ def _opened(name: str, urls: Sequence[str], opener: Opener) -> tuple[Send, ...]:
     return tuple(found)
 
 
-def _apprise(url: str) -> Send | None:
+def open_apprise(url: str) -> Send | None:
+    """A URL as something to send to; `None` where Apprise does not understand it. Raises `ConfigurationError`."""
     try:
         import apprise  # noqa: PLC0415  (an extra, loaded only where a channel is configured)
     except ImportError as error:

@@ -26,7 +26,7 @@ ALLOW, REFUSAL = "governance.allow", "governance.refusal"
 _KINDS = {
     **{
         f"review_{name}": f"governance.review.{name}"
-        for name in ("assigned", "released", "escalated", "expired", "superseded")
+        for name in ("assigned", "released", "escalated", "reminded", "expired", "cancelled", "superseded")
     },
     **{f"delegation_{name}": f"governance.review.delegation_{name}" for name in ("opened", "closed")},
     "policy_activated": "governance.policy.activated",

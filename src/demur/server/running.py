@@ -63,7 +63,7 @@ def run(
     listening = _listen(settings)
     try:
         base_url = settings.base_url.rstrip("/") or _url(listening)
-        tenants = Tenants.open(settings)
+        tenants = Tenants.open(settings, base_url=base_url)
     except BaseException:
         listening.close()
         raise

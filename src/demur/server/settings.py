@@ -17,7 +17,7 @@ from demur.core.record import check_log
 from demur.errors import ConfigurationError, LedgerError
 from demur.server import trust
 from demur.server.trust import Certificates, Issuer, Provider
-from demur.wiring import Sink
+from demur.wiring import Place, Sink, notices
 
 DEFAULT_BIND = "127.0.0.1:8180"
 
@@ -36,6 +36,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log: str = ""
     sinks: dict[str, Sink] = {}
     """Who learns of this tenant's events, by a name: `url`, `secret` (a variable's name), `types`, `prefix`."""
+    notify: dict[str, Place] = {}
+    """Where people are told of this tenant's reviews, by a name: `url_file`, `events`, `roles`, `person` and more."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +103,12 @@ def read(path: Path) -> ServerSettings:
     checked = check(settings)
     folder = path.resolve().parent
     tenants = {
-        name: msgspec.structs.replace(tenant, policies=str(folder / tenant.policies), home=str(folder / tenant.home))
+        name: msgspec.structs.replace(
+            tenant,
+            policies=str(folder / tenant.policies),
+            home=str(folder / tenant.home),
+            notify=notices.resolved(tenant.notify, folder),
+        )
         for name, tenant in checked.tenants.items()
     }
     secret = checked.callbacks.secret_file

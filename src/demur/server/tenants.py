@@ -30,8 +30,11 @@ class Tenants:
         self._parts = dict(parts)
 
     @classmethod
-    def open(cls, settings: ServerSettings) -> Self:
-        """Open every tenant's gate; where one fails none stays open. Raises as `wiring.open_gate`."""
+    def open(cls, settings: ServerSettings, *, base_url: str = "") -> Self:
+        """Open every tenant's gate; where one fails none stays open. Raises as `wiring.open_gate`.
+
+        `base_url` is where people reach the service, for the links that they are told.
+        """
         with ExitStack() as opened:
             parts = {}
             for name, tenant in settings.tenants.items():
@@ -44,6 +47,8 @@ class Tenants:
                         store=tenant.store,
                         keys=tenant.keys,
                         sinks=tenant.sinks,
+                        notify=tenant.notify,
+                        desk_url=base_url,
                     )
                 )
                 opened.callback(one.gate.close)

@@ -19,6 +19,7 @@ from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proo
 from demur.wiring.databases import prepare_databases
 from demur.wiring.gates import Parts, accept_rollback, open_desk, open_gate, open_reviewers, reload_policies
 from demur.wiring.keeping import Manifest, create_backup, restore_backup
+from demur.wiring.notices import Place
 from demur.wiring.policies import (
     build_policies,
     check_policies,
@@ -37,6 +38,7 @@ __all__ = [
     "Anchors",
     "Manifest",
     "Parts",
+    "Place",
     "Reader",
     "Settings",
     "Sink",

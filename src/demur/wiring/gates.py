@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 from demur.wiring import databases
 from demur.wiring.checkpoints import accept, open_checkpoints
+from demur.wiring.notices import open_notices, reminding
 from demur.wiring.policies import load_policies, open_declared_sources
 from demur.wiring.reading import open_reader
 from demur.wiring.settings import BUILD, COMPILED, LEDGER, REVIEWERS, Settings
@@ -146,7 +147,7 @@ def _open(settings: Settings, active: Active, compiled: bytes, *, is_desk: bool 
             verify=ed25519.verify,
             received=settings.received,
         )
-        couriers = open_couriers(store, settings.sinks)
+        couriers = open_couriers(store, settings.sinks) + open_notices(world, settings.notify, settings.desk_url)
         gate.begin(was_clean=was_clean, rhythm=_rhythm(settings))
         if kept is None:
             gate.activate(active, compiled)
@@ -208,14 +209,15 @@ def _rhythm(settings: Settings) -> Rhythm:
 
 
 def _pulse(gate: Gateway, settings: Settings) -> Pulse:
+    near = reminding(gate, settings.notify)
     if settings.home is None:
-        return Pulse([])
+        return Pulse(near)
     canaries = [
         Beat(f"canary {name}", settings.canary_seconds, partial(gate.canary, name, request))
         for name, request in settings.canaries.items()
     ]
     desk = Beat("desk", settings.desk_seconds, gate.route)
-    return Pulse([Beat("heartbeat", settings.heartbeat_seconds, gate.heartbeat), desk, *canaries])
+    return Pulse([Beat("heartbeat", settings.heartbeat_seconds, gate.heartbeat), desk, *near, *canaries])
 
 
 def _attend(notifier: Notifier, world: World, active: Active) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from demur.adapters.callables import Registered
     from demur.ports import Clock, Signer
+    from demur.wiring.notices import Place
     from demur.wiring.sinks import Sink
 
 BUILD = "demur-0.1.0"
@@ -74,5 +75,9 @@ class Settings:
     """Patterns of actions whose requests are recorded before they are judged."""
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     """Who learns of events outside, by a name; at least once, in order, from the ledger."""
+    notify: Mapping[str, Place] = field(default_factory=dict)
+    """Where people are told of reviews, by a name; at least once, from the ledger."""
+    desk_url: str = ""
+    """Where the desk is reached, for the links in what people are told; "" for none."""
     min_free_bytes: int = MIN_FREE_BYTES
     """Below so much free space under `home` nothing is decided, redeemed or recorded; 0 turns it off."""
