@@ -134,6 +134,40 @@ def search(store: Store, wanted: Wanted, *, before: int | None = None, most: int
     return Page(found=tuple(found), first=min(place, end), last=end - 1, before=place if place > low else 0, size=size)
 
 
+class Happened(msgspec.Struct, frozen=True):
+    """A record of another kind: what it is, when it was, of which policies and by whom."""
+
+    sequence: int
+    type: str
+    timestamp: str
+    policy_version: str = ""
+    operator: str = ""
+    author: str = ""
+
+    @property
+    def at(self) -> Timestamp:
+        """When it happened."""
+        return parse_timestamp(self.timestamp)
+
+
+_happened = msgspec.json.Decoder(Happened)
+
+
+def history(store: Store, kinds: frozenset[str], *, most: int = 50) -> tuple[tuple[Happened, ...], int]:
+    """The newest records of these types, the newest first, and the lowest number that was looked at."""
+    size = store.read(lambda tx: tx.head.size)
+    marks = tuple(f'"type":"{kind}"'.encode() for kind in sorted(kinds))
+    found: list[Happened] = []
+    lowest = max(0, size - MAX_READ)
+    for record in _records_downwards(store, lowest, size):
+        if any(mark in record.leaf for mark in marks):
+            one = _happened.decode(record.leaf)
+            found += [one] if one.type in kinds else []
+        if len(found) == most:
+            return tuple(found), record.sequence
+    return tuple(found), lowest
+
+
 def sum_up(store: Store, *, since: Timestamp, until: Timestamp, parts: int) -> Summary:
     """What was decided between two instants, in so many equal parts; raises `StoreError`."""
     low, high = store.read(lambda tx: _bounds(tx, Wanted(since=since, until=until)))
@@ -163,10 +197,13 @@ def sum_up(store: Store, *, since: Timestamp, until: Timestamp, parts: int) -> S
 
 def _downwards(store: Store, first: int, end: int) -> Iterator[Leaf]:
     """The records from `end`, not included, down to `first`; of those that are no decision only where they stand."""
+    return map(_leaf, _records_downwards(store, first, end))
+
+
+def _records_downwards(store: Store, first: int, end: int) -> Iterator[StoredRecord]:
     while end > first:
         begin = max(first, end - CHUNK)
-        for record in reversed(list(store.records(begin, end))):
-            yield _leaf(record)
+        yield from reversed(list(store.records(begin, end)))
         end = begin
 
 

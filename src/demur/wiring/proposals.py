@@ -39,13 +39,14 @@ _NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]{0,63}/){0,3}[a-z0-9][a-z0-9_.-]{0,63
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class _Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True):
+    """Who proposed policies, by pseudonym, and when."""
+
     author: str
-    """A pseudonym of the person."""
     at: str
 
 
-_rows = msgspec.json.Decoder(_Row)
+_rows = msgspec.json.Decoder(Row)
 
 
 def propose(parts: Parts, files: Mapping[str, str], *, author: str) -> str:
@@ -53,8 +54,8 @@ def propose(parts: Parts, files: Mapping[str, str], *, author: str) -> str:
 
     Raises `PolicyError` with every problem, `IntakeError` for a name that is none, and `StoreError`.
     """
-    _check_names(files)
-    place = _place(parts)
+    check_names(files)
+    place = place_of(parts)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix="new-", dir=place))
     try:
@@ -68,13 +69,13 @@ def propose(parts: Parts, files: Mapping[str, str], *, author: str) -> str:
             draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    mark, world = _mark(parts, author), parts.world
+    mark, world = mark_of(parts, author), parts.world
 
     def note(tx: Transaction) -> None:
         # Whoever proposes what somebody proposed before is not its author: they could else approve it themselves.
         if tx.find_meta(f"proposal.{digest}") is None:
             tx.append(Draft("policy_proposed", {"policy_version": digest, "author": mark}))
-            tx.put_meta(f"proposal.{digest}", msgspec.json.encode(_Row(mark, str(tx.now))))
+            tx.put_meta(f"proposal.{digest}", msgspec.json.encode(Row(mark, str(tx.now))))
 
     world.store.submit(note).result(parts.settings.deadline_seconds)
     return digest
@@ -85,12 +86,12 @@ def is_author(parts: Parts, digest: str, person: str) -> bool:
     found = parts.world.store.read(lambda tx: tx.find_meta(f"proposal.{digest}"))
     if not _DIGEST.fullmatch(digest) or found is None:
         raise RulingError("expected the digest of a proposal, found another", hint="propose the policies first")
-    return _rows.decode(found).author == _mark(parts, person)
+    return _rows.decode(found).author == mark_of(parts, person)
 
 
 def put_in_force(parts: Parts, digest: str, *, by: str) -> str:
     """Put a proposal in force; returns its digest. Who may is decided by whoever calls. Raises as `reload_policies`."""
-    folder = _place(parts) / digest.removeprefix("sha256:")
+    folder = place_of(parts) / digest.removeprefix("sha256:")
     if not folder.is_dir():
         raise RulingError("expected a proposal whose documents are kept, found none")
     done = reload_policies(parts, folder, by=by)
@@ -108,10 +109,20 @@ def take_back(parts: Parts, *, by: str) -> str:
     if not known:
         raise RulingError("expected policies that were put in force over the network, found none to take back")
     before = known[:-1]
-    folder = _place(parts) / before[-1].removeprefix("sha256:") if before else parts.settings.policies
+    folder = place_of(parts) / before[-1].removeprefix("sha256:") if before else parts.settings.policies
     done = reload_policies(parts, folder, by=by)
     _write_in_force(parts, before)
     return done
+
+
+def is_name(text: str) -> bool:
+    """Whether the documents of a proposal could lie in a folder of this name."""
+    return _DIGEST.fullmatch(f"sha256:{text}") is not None
+
+
+def read_row(raw: bytes) -> Row:
+    """A proposal as it was noted."""
+    return _rows.decode(raw)
 
 
 def folder_in_force(home: Path, configured: Path) -> Path:
@@ -120,7 +131,8 @@ def folder_in_force(home: Path, configured: Path) -> Path:
     return Path(home) / PROPOSALS / known[-1].removeprefix("sha256:") if known else configured
 
 
-def _check_names(files: Mapping[str, str]) -> None:
+def check_names(files: Mapping[str, str]) -> None:
+    """Raises `IntakeError` where these cannot be the files of a proposal."""
     if not files or len(files) > MAX_FILES:
         raise IntakeError("/files", expected=f"1 to {MAX_FILES} files", found=f"{len(files)}")
     for name in files:
@@ -135,11 +147,13 @@ def _home(parts: Parts) -> Path:
     return Path(parts.settings.home)
 
 
-def _place(parts: Parts) -> Path:
+def place_of(parts: Parts) -> Path:
+    """The folder that holds every proposal; raises `ConfigurationError` for a gate in memory."""
     return _home(parts) / PROPOSALS
 
 
-def _mark(parts: Parts, person: str) -> str:
+def mark_of(parts: Parts, person: str) -> str:
+    """The pseudonym by which a proposal names its author."""
     return parts.world.mark(f"reviewer:{person}", "reviewer")
 
 
@@ -153,7 +167,7 @@ def _in_force(home: Path) -> tuple[str, ...]:
 
 
 def _write_in_force(parts: Parts, known: tuple[str, ...]) -> None:
-    path = _place(parts) / _IN_FORCE
+    path = place_of(parts) / _IN_FORCE
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:

@@ -1,7 +1,19 @@
 """Every page of the console, one noun per file: each file ends in its `PAGES`, and here they are joined."""
 
 from demur.console.page import Page
-from demur.console.pages import decision, decisions, ledger, levers, overview, queue, review, sessions
+from demur.console.pages import (
+    decision,
+    decisions,
+    ledger,
+    levers,
+    overview,
+    people,
+    playground,
+    policies,
+    queue,
+    review,
+    sessions,
+)
 
 PAGES: tuple[Page, ...] = (
     *queue.PAGES,
@@ -12,4 +24,7 @@ PAGES: tuple[Page, ...] = (
     *ledger.PAGES,
     *sessions.PAGES,
     *levers.PAGES,
+    *policies.PAGES,
+    *playground.PAGES,
+    *people.PAGES,
 )

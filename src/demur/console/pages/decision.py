@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.console import pictures, telling
+from demur.console import pictures, telling, tracing
 from demur.console.page import Page
 from demur.console.pages.decisions import HOME, MAX_SEQUENCE
 from demur.console.pictures import Stage
+from demur.console.tracing import Item
 from demur.core import personal, phrases
 from demur.core.access import Act
 from demur.core.grant import Grant
 from demur.core.personal import Protection
-from demur.core.policy.explanation import Truth
 from demur.core.review import Deferral
 from demur.core.schema import BUILT_IN, REQUEST
 from demur.core.terms import Audience, Missing, Outcome, parse_timestamp, to_json
@@ -32,27 +32,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from demur.console.page import Visit
-    from demur.core.policy.explanation import ClauseTruth, ConditionTruth, RuleTruth
     from demur.ports import Transaction
     from demur.steps.explaining import Opened
     from demur.steps.revealing import Revealed
 
 _TONES = {Outcome.ALLOW.value: "good", Outcome.DENY.value: "bad", Outcome.DEFER.value: "warn"}
 _WORDS = {Outcome.ALLOW.value: "Allowed", Outcome.DENY.value: "Refused", Outcome.DEFER.value: "Sent to a person"}
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """A value as the page shows it; `text` is empty where it is masked, secret, absent or unknown."""
-
-    path: str
-    text: str = ""
-    state: str = ""
-    protection: str = "none"
-    is_revealed: bool = False
-    source: str = ""
-    trust: str = ""
-    age: str = ""
-    why: str = ""
 
 
 async def decision(visit: Visit) -> Response:
@@ -77,7 +62,7 @@ async def _shown(visit: Visit, revealed: Revealed | None) -> Response:
     if opened is None:
         raise NotFoundError("expected the number of a record that is a decision, found another")
     audience, locale = _audience(visit.query("audience")), _locale(visit.query("locale"))
-    rules = _rules(opened)
+    rules = tracing.rules(opened.explanation, opened.decision, opened.withheld)
     return visit.show(
         "decision.html",
         title=f"Decision {sequence}",
@@ -92,7 +77,7 @@ async def _shown(visit: Visit, revealed: Revealed | None) -> Response:
         asked=_asked(opened, revealed),
         facts=_facts(opened, revealed),
         rules=rules,
-        withheld=sorted(opened.withheld & {path for rule in rules for path in _reads(rule)}),
+        withheld=sorted(opened.withheld & {path for rule in rules for path in tracing.reads(rule)}),
         revealed=revealed,
         may_reveal=visit.may(Act.REVEAL),
         told=_told(opened, audience, locale),
@@ -156,15 +141,11 @@ def _item(path: str, value: object, opened: Opened, revealed: Revealed | None, *
     if path in opened.withheld:
         kind = Protection.SECRET
     if kind is Protection.PERSONAL and revealed is not None and revealed.path == path:
-        return Item(path=path, text=_text(revealed.value), protection=kind.value, is_revealed=True, **more)  # type: ignore[arg-type]  # as named below
+        return Item(path=path, text=tracing.text(revealed.value), protection=kind.value, is_revealed=True, **more)  # type: ignore[arg-type]  # as named below
     if isinstance(value, Missing) and kind is not Protection.SECRET:
         return Item(path=path, state=value.value, **more)  # type: ignore[arg-type]  # as above
-    text = _text(to_json(value)) if kind is Protection.NONE else ""
+    text = tracing.text(to_json(value)) if kind is Protection.NONE else ""
     return Item(path=path, text=text, protection=kind.value, **more)  # type: ignore[arg-type]  # as above
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _asked(opened: Opened, revealed: Revealed | None) -> list[Item]:
@@ -191,56 +172,6 @@ def _facts(opened: Opened, revealed: Revealed | None) -> list[Item]:
         )
         for path, seen in sorted(opened.explanation.facts.items())
     ]
-
-
-def _rules(opened: Opened) -> list[dict[str, object]]:
-    """Every rule that covers the action: those that decided first, then those that hold, then the others."""
-    deciding = set(opened.decision.determining)
-    order = {Truth.TRUE: 1, Truth.ERROR: 2, Truth.UNKNOWN: 3, Truth.FALSE: 4}
-
-    def place(item: RuleTruth) -> tuple[int, str]:
-        return (0 if item.rule.id in deciding else order[item.truth], item.rule.id)
-
-    return [
-        {
-            "id": item.rule.id,
-            "effect": item.rule.effect.value,
-            "truth": item.truth.value,
-            "is_deciding": item.rule.id in deciding,
-            "is_satisfied": item.rule.id in opened.decision.satisfied,
-            "category": item.rule.category.value if item.rule.category else "",
-            "description": item.rule.description,
-            "clauses": [_clause(clause, opened.withheld) for clause in item.clauses],
-        }
-        for item in sorted(opened.explanation.rules, key=place)
-    ]
-
-
-def _clause(clause: ClauseTruth, withheld: frozenset[str]) -> dict[str, object]:
-    return {
-        "is_unless": clause.is_unless,
-        "is_group": len(clause.conditions) > 1,
-        "name": clause.clause.name,
-        "truth": clause.truth.value,
-        "conditions": [_condition(item, withheld) for item in clause.conditions],
-    }
-
-
-def _condition(item: ConditionTruth, withheld: frozenset[str]) -> dict[str, object]:
-    return {
-        "name": item.condition.name,
-        "expr": item.condition.expr,
-        "explanation": item.condition.explanation,
-        "truth": "withheld" if withheld.intersection(item.reads) else item.truth.value,
-        "reads": item.reads,
-        "missing": item.missing,
-        "fault": item.fault,
-    }
-
-
-def _reads(rule: Mapping[str, object]) -> set[str]:
-    clauses: Sequence[Mapping[str, Sequence[Mapping[str, Sequence[str]]]]] = rule["clauses"]  # type: ignore[assignment]  # made above
-    return {path for clause in clauses for item in clause["conditions"] for path in item["reads"]}
 
 
 def _told(opened: Opened, audience: Audience, locale: str) -> dict[str, object]:
