@@ -65,6 +65,7 @@ class Group:
         "_records_before",
         "_spends_by_grant",
         "_stamp_before",
+        "_stored",
         "_touched",
         "_undo",
         "stamp",
@@ -92,6 +93,7 @@ class Group:
         self._now = EARLIEST
         self._is_open = counters is not None
         self._meta_read: dict[str, bytes | None] = {}
+        self._stored = review_lists.Stored(committed)
         self._spends_by_grant: dict[str, tuple[tuple[Key, tuple[int, str]], ...]] = {}
         self._undo: list[tuple[dict[object, object], object, object]] = []
         self._touched: list[Key] = []
@@ -141,6 +143,7 @@ class Group:
         self._is_open = False
         self._meta_read.clear()
         self._committed = ENDED
+        self._stored = review_lists.Stored(ENDED)
 
     # Transaction: the ledger.
 
@@ -254,15 +257,15 @@ class Group:
     ) -> tuple[ReviewRow, ...]:
         at, review_id = after or (EARLIEST, "")
         bounded = max(EARLIEST, min(at, FOREVER)), review_id
-        return review_lists.listed(self._committed, self.writes.reviews, states, limit, bounded)
+        return review_lists.listed(self._stored, self.writes.reviews, states, limit, bounded)
 
     def ended_reviews(
         self, topic: bytes, *, limit: int, states: tuple[str, ...] = ENDED_STATES
     ) -> tuple[ReviewRow, ...]:
-        return review_lists.ended(self._committed, self.writes.reviews, topic, limit, states)
+        return review_lists.ended(self._stored, self.writes.reviews, topic, limit, states)
 
     def count_reviews(self, states: tuple[str, ...]) -> int:
-        return review_lists.count(self._committed, self.writes.reviews, states)
+        return review_lists.count(self._stored, self.writes.reviews, states)
 
     def find_meta(self, name: str) -> bytes | None:
         found = self.writes.meta.get(name)

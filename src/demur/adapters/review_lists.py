@@ -25,17 +25,51 @@ def matching(committed: Committed, written: Mapping[str, ReviewRow], match: byte
     return tuple(sorted(merged, key=by_age))
 
 
+class Stored:
+    """What the store has committed of reviews. It stays as it is while a group runs, so each answer is found once:
+    a group of many works that each open a review and count the queue would otherwise look at all of it every time.
+    """
+
+    __slots__ = ("_committed", "_counts", "_states")
+
+    def __init__(self, committed: Committed) -> None:
+        self._committed = committed
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._states: dict[str, str] = {}
+
+    @property
+    def committed(self) -> Committed:
+        """The store itself."""
+        return self._committed
+
+    def state(self, review_id: str) -> str:
+        """The state of a review as stored, "" for one that is not."""
+        if review_id not in self._states:
+            row = self._committed.find_review(review_id)
+            self._states[review_id] = row.state if row is not None else ""
+        return self._states[review_id]
+
+    def count(self, states: tuple[str, ...]) -> int:
+        """How many are stored in these states."""
+        if states not in self._counts:
+            self._counts[states] = self._committed.count_reviews(states)
+        return self._counts[states]
+
+    def displaced(self, written: Mapping[str, ReviewRow], states: tuple[str, ...]) -> int:
+        """How many of those stored in these states a group has written anew."""
+        return sum(1 for review_id in written if self.state(review_id) in states)
+
+
 def listed(
-    committed: Committed,
+    stored: Stored,
     written: Mapping[str, ReviewRow],
     states: tuple[str, ...],
     limit: int,
     after: tuple[Timestamp, str],
 ) -> tuple[ReviewRow, ...]:
     """The reviews in these states after this deadline and id, by deadline, then id."""
-    wanted = max(0, min(limit, MAX_INT))
-    # Each row written here can displace at most one of those stored.
-    rows = committed.list_reviews(tuple(dict.fromkeys(states)), wanted + len(written), after)
+    wanted, once = max(0, min(limit, MAX_INT)), tuple(dict.fromkeys(states))
+    rows = stored.committed.list_reviews(once, wanted + stored.displaced(written, once), after)
     first = after[0].nanos, after[1]
     merged = [row for row in rows if row.id not in written]
     merged += [row for row in written.values() if row.state in states and by_urgency(row) > first]
@@ -43,20 +77,18 @@ def listed(
 
 
 def ended(
-    committed: Committed, written: Mapping[str, ReviewRow], topic: bytes, limit: int, states: tuple[str, ...]
+    stored: Stored, written: Mapping[str, ReviewRow], topic: bytes, limit: int, states: tuple[str, ...]
 ) -> tuple[ReviewRow, ...]:
     """The reviews of this topic in these states, newest first."""
-    wanted = max(0, min(limit, MAX_INT))
-    rows = committed.ended_reviews(topic, wanted + len(written), tuple(dict.fromkeys(states)))
+    wanted, once = max(0, min(limit, MAX_INT)), tuple(dict.fromkeys(states))
+    rows = stored.committed.ended_reviews(topic, wanted + stored.displaced(written, once), once)
     merged = [row for row in rows if row.id not in written]
     merged += [row for row in written.values() if row.topic == topic and row.state in states]
     return tuple(sorted(merged, key=by_age, reverse=True)[:wanted])
 
 
-def count(committed: Committed, written: Mapping[str, ReviewRow], states: tuple[str, ...]) -> int:
+def count(stored: Stored, written: Mapping[str, ReviewRow], states: tuple[str, ...]) -> int:
     """How many reviews are in these states."""
-    stored = committed.count_reviews(tuple(dict.fromkeys(states)))
-    for row in written.values():
-        before = committed.find_review(row.id)
-        stored += (row.state in states) - (before is not None and before.state in states)
-    return stored
+    once = tuple(dict.fromkeys(states))
+    now = sum(1 for row in written.values() if row.state in once)
+    return stored.count(once) - stored.displaced(written, once) + now

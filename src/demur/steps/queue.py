@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PAGE = 500
 """Reviews that are read at a time."""
-MAX_MEASURED = 20
+MAX_MEASURED = 12
 """Ended reviews of a kind that are looked at when another is opened."""
 _OPEN = tuple(state.value for state in OPEN)
 _APPROVED = frozenset({ReviewState.APPROVED, ReviewState.RESERVED, ReviewState.EXECUTED})

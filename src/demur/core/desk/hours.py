@@ -12,6 +12,7 @@ Clauses: S2.4, S7.3.
 from __future__ import annotations
 
 import datetime as _dt
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from demur.core.desk.plan import DAY_MINUTES
@@ -89,12 +90,17 @@ def _open_from(hours: Hours, start: Timestamp, offset: Offset) -> Iterator[tuple
 
 def _spans(hours: Hours, first: int, days: int, offset: Offset) -> Iterator[tuple[Timestamp, Timestamp]]:
     """The windows of these days since the epoch, by their beginning."""
-    holidays = frozenset(hours.holidays)
     for day in range(first, first + days):
-        if (_EPOCH + _dt.timedelta(days=day)).isoformat() in holidays:
-            continue
-        found = [span(window, hours.zone, day, offset) for window in hours.windows if weekday(day) in window.days]
-        yield from sorted(found)
+        yield from _day(hours, day, offset)
+
+
+@lru_cache(maxsize=1_024)
+def _day(hours: Hours, day: int, offset: Offset) -> tuple[tuple[Timestamp, Timestamp], ...]:
+    """The windows of one day. Many reviews fall into the same few days."""
+    if (_EPOCH + _dt.timedelta(days=day)).isoformat() in hours.holidays:
+        return ()
+    windows = [window for window in hours.windows if weekday(day) in window.days]
+    return tuple(sorted(span(window, hours.zone, day, offset) for window in windows))
 
 
 def span(window: Window, zone: str, day: int, offset: Offset) -> tuple[Timestamp, Timestamp]:
