@@ -85,6 +85,11 @@ class Desk:
             time.sleep(0.05)
         assert self.state(review) == state
 
+    def has_record(self, kind: str, review: str) -> bool:
+        store = self.service.service.tenants.parts("clinic").world.store
+        leaves = (json.loads(record.leaf) for record in store.records())
+        return any(leaf["type"] == kind and leaf.get("review") == review for leaf in leaves)
+
     def last_record(self) -> dict[str, Any]:
         store = self.service.service.tenants.parts("clinic").world.store
         size = store.read(lambda tx: tx.head.size)

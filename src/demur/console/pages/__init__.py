@@ -2,10 +2,13 @@
 
 from demur.console.page import Page
 from demur.console.pages import (
+    bulk,
     decision,
     decisions,
+    delegations,
     ledger,
     levers,
+    links,
     overview,
     people,
     playground,
@@ -18,6 +21,9 @@ from demur.console.pages import (
 PAGES: tuple[Page, ...] = (
     *queue.PAGES,
     *review.PAGES,
+    *links.PAGES,
+    *bulk.PAGES,
+    *delegations.PAGES,
     *overview.PAGES,
     *decisions.PAGES,
     *decision.PAGES,
