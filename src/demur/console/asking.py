@@ -6,6 +6,7 @@ Clauses: S3.5, S5.5, S7.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from demur.core import personal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 UNSURE = "an approval of this risk needs the tick beside it"
 _PREFIX = "at_most."
+_GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
 MAX_SECONDS = 366 * 86_400
 
 
@@ -71,7 +73,8 @@ def masked(refusal: Refusal, opened: Opened | None) -> str:
 
 
 def _number(name: str, text: str, *, is_whole: bool) -> int | float:
-    plain = text.replace(",", "").replace("_", "").replace(" ", "").replace(" ", "")
+    # A comma counts between groups of three digits alone: in half of the world `1,5` is one and a half.
+    plain = text.replace(",", "") if _GROUPED.fullmatch(text) else re.sub(r"[_\s]", "", text)
     try:
         found = int(plain) if is_whole else float(plain)
     except ValueError as error:
