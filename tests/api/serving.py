@@ -42,6 +42,13 @@ class Known:
             raise UnauthenticatedError("expected a credential that is in force, found one that is not")
         return found
 
+    def recognise(self, request: HttpRequest) -> str:
+        try:
+            found = self.identities.get(credential(request))
+        except UnauthenticatedError:
+            return ""
+        return found.tenant if found else ""
+
 
 @dataclass
 class Serving:

@@ -8,6 +8,7 @@
 - `tenants`     every tenant's gate, opened at the start and closed at the end
 - `identify`    from a request to an `Identity`
 - `guard`       caps and paces, before anything is read
+- `overload`    whoever comes when too much is asked is turned away; `reply`: responses whose headers are made once
 - `service`     what every route shares; `awaiting`: answers that another thread ends, awaited in groups
 - `authzen`     the hot routes, on Starlette and msgspec; `search` looks through what is known
 - `routes/`     everything else, one noun per file; a `route` says its method, path and act, and all else follows

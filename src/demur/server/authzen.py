@@ -72,17 +72,21 @@ class Semantic(StrEnum):
 
 async def evaluation(service: Service, request: HttpRequest) -> Response:
     """One request, answered by a grant, a refusal or a deferral."""
+    if service.is_full and (tenant := service.identities.recognise(request)):
+        return _turned_away(service, tenant, request)
     identity, gate = await service.enter(request, Act.EVALUATE)
     if service.is_full:
-        return _single(service, gate.turn_away(), request)
+        return _turned_away(service, identity.tenant, request)
     return await _evaluated(service, identity, gate, request, await _members(request))
 
 
 async def evaluations(service: Service, request: HttpRequest) -> Response:
     """Many requests, answered in order. Without a `context` they are only inquired about: `true` is no grant."""
+    if service.is_full and (tenant := service.identities.recognise(request)):
+        return _turned_away(service, tenant, request)
     identity, gate = await service.enter(request, Act.EVALUATE)
     if service.is_full:
-        return _single(service, gate.turn_away(), request)
+        return _turned_away(service, identity.tenant, request)
     members = await _members(request)
     if not members.get("evaluations"):
         return await _evaluated(service, identity, gate, request, members)
@@ -142,6 +146,12 @@ async def _evaluated(
         await profiles.mark(told, answer, gate, caller=identity.id, approval=approval)
         return _told(told, answer)
     return _single(service, answer, request)
+
+
+def _turned_away(service: Service, tenant: str, request: HttpRequest) -> Response:
+    """What whoever comes while as much is under way as is taken on is told."""
+    gate, key = service.tenants.gate(tenant), (tenant, locale_of(request))
+    return service.overload.turn_away(request, gate, key, lambda answer: tell(service, answer, request))
 
 
 def _single(service: Service, answer: Answer, request: HttpRequest) -> Response:

@@ -23,6 +23,7 @@ from demur.errors import ConfigurationError
 from demur.server import app
 from demur.server.callbacks import Teller
 from demur.server.identify import callers_of
+from demur.server.overload import REST, REST_SECONDS
 from demur.server.service import Service
 from demur.server.tenants import Tenants
 
@@ -131,14 +132,18 @@ class _Server(uvicorn.Server):
 class _Patient(HttpToolsProtocol):
     """A connection on which a request that has begun must arrive in time, its headers and its body, or it is cut off.
 
-    A request that comes whole in one piece, as nearly all do, costs no timer.
+    A request that comes whole in one piece, as nearly all do, costs no timer. Where somebody was turned away nothing
+    more is read for a moment (`overload`).
     """
 
     _cut: asyncio.TimerHandle | None = None
     _is_coming = False
+    _is_resting = False
+    _extensions: dict[str, object]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
+        self._extensions = {REST: self._rest}
         self._begin()
 
     def data_received(self, data: bytes) -> None:
@@ -151,10 +156,25 @@ class _Patient(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._is_coming = True
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # those of others and ours
 
     def on_message_complete(self) -> None:
         self._is_coming = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_resting and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(REST_SECONDS, self._resume)
+
+    def _rest(self) -> None:
+        self._is_resting = True
+
+    def _resume(self) -> None:
+        self._is_resting = False
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()

@@ -13,6 +13,7 @@ from demur.core.terms import Entity
 from demur.errors import IntakeError
 from demur.server.awaiting import Awaiting
 from demur.server.guard import Pace
+from demur.server.overload import Overload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,12 @@ class Identities(Protocol):
 
     async def identify(self, request: HttpRequest) -> Identity:
         """Who calls; raises `UnauthenticatedError`."""
+
+    def recognise(self, request: HttpRequest) -> str:
+        """The tenant of a credential as it was last known, "" where it is not known without asking anybody.
+
+        Good enough to turn somebody away by, and for nothing else.
+        """
 
 
 @dataclass(slots=True)
@@ -65,6 +72,8 @@ class Service:
     """What happens to the reviews of each tenant, for those who listen."""
     draining_since: float | None = None
     """When the service was told to end, by the steady clock; it answers still, and is not ready any more."""
+    overload: Overload = field(default_factory=Overload)
+    """Turns away whoever comes when `is_full`."""
     _awaiting: Awaiting | None = None
     _in_flight: int = 0
     _pace: Pace = field(init=False)
