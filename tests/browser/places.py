@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 from demur.console.pages import PAGES
+from demur.ports import Transaction
+from demur.steps import linking, ruling
 from tests.browser.house import TENANTS, House
 
 
@@ -35,7 +37,20 @@ def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
         "digest": version,
         "version": version,
         "name": "mara",
+        "link": link(house, waiting[0].id, tenant) if waiting else "none",
+        **dict.fromkeys(("stop_id", "opening_id", "key", "standing", "delegation"), "none"),
     }
+
+
+def link(house: House, review: str, tenant: str = TENANTS[0], person: str = "olga") -> str:
+    """What this person was sent to decide this review with."""
+    world = house.service.tenants.parts(tenant).world
+
+    def issue(tx: Transaction) -> str:
+        row = tx.find_review(review)
+        return "none" if row is None else linking.issue(world, ruling.decode(row), person, tx.now)
+
+    return world.store.read(issue)
 
 
 def places(house: House) -> list[Place]:
@@ -44,7 +59,7 @@ def places(house: House) -> list[Place]:
     found = [
         Place(re.sub(r"[/{}]+", "-", page.path).strip("-"), filled(page.path, known))
         for page in PAGES
-        if page.method == "GET"
+        if page.method == "GET" and page.path not in TAKEN_AWAY
     ]
     return [
         *found,
@@ -53,5 +68,7 @@ def places(house: House) -> list[Place]:
     ]
 
 
+TAKEN_AWAY = frozenset({"/desk/ledger/proof"})
+"""What is a file, not a page."""
 DOORS = (Place("login", "/login"), Place("welcome", "/welcome?link=demur-link-x"))
 """Pages of strangers."""
