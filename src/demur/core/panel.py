@@ -84,6 +84,12 @@ class Panel(msgspec.Struct, frozen=True):
         """Whether somebody with these roles, groups among them, is of those whom the rule asks for."""
         return self.role in roles and (not self.group or member_of(self.group) in roles)
 
+    def to_dict(self) -> dict[str, object]:
+        """An item of `needed` of a review request."""
+        named = {"group": self.group, "language": self.language, "rota": self.rota}
+        told = {name: text for name, text in named.items() if text}
+        return {"role": self.role, "quorum": self.quorum, "policy": self.rule, **told}
+
 
 class Ruling(msgspec.Struct, frozen=True):
     """One verdict as kept: the reviewer's pseudonym and roles; the reason lies in the vault of record `sequence`.

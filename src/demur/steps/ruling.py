@@ -92,17 +92,16 @@ class ReviewRequest(msgspec.Struct, frozen=True):
             "action_intent": told.action,
             "governance_decision": self.deferral.to_dict(audience=Audience.OPERATOR, locale=locale),
             "why_deferred": told.explain(audience=Audience.OPERATOR, locale=locale),
-            "risk_assessment": {"severity": self.review.risk},
+            "risk_assessment": self._risk(),
             "similar_past_decisions": [one.to_dict() for one in self.precedents],
             "approval_action": _AFTERWARDS[0] if self.review.opened_by else _BEFOREHAND[0],
             "denial_action": _AFTERWARDS[1] if self.review.opened_by else _BEFOREHAND[1],
             "opened_at": str(self.review.opened_at),
             "deadline": str(self.review.deadline),
+            "estimated_resolution": str(self.review.estimated) if self.review.estimated else None,
             "timeout_duration": str(span),
             "timeout_action": "deny",
-            "needed": [
-                {"role": panel.role, "quorum": panel.quorum, "policy": panel.rule} for panel in self.review.panels
-            ],
+            "needed": [panel.to_dict() for panel in self.review.panels],
             "holder": self.holder,
             "held_until": str(self.review.held_until or "") if self.holder else "",
             "level": self.review.level,
@@ -110,6 +109,11 @@ class ReviewRequest(msgspec.Struct, frozen=True):
             "narrows": [narrowing_to_dict(item) for item in self.review.narrows],
             "grant_seconds": self.review.grant_seconds,
         }
+
+    def _risk(self) -> dict[str, object]:
+        """What was assessed when it was opened; of a review afterwards, only that it is critical."""
+        found = self.review.assessment
+        return {"overall": self.review.risk} if found is None else found.to_dict()
 
     def _rulings(self) -> list[dict[str, object]]:
         said = (*self.spoken, *(Spoken() for _ in self.review.rulings[len(self.spoken) :]))
