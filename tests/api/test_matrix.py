@@ -37,6 +37,8 @@ LOGIN |= {("GET", "/login/oidc"), ("GET", "/login/oidc/callback")}
 PERSONAL = {
     Act.REVIEW_RULE,
     Act.REVIEW_ASSIGN,
+    Act.STANDING_GRANT,
+    Act.STANDING_REVOKE,
     Act.REVEAL,
     Act.LEVER_MOVE,
     Act.SESSION_MOVE,
@@ -102,7 +104,10 @@ def own(body: object) -> object:
     """The body with whoever asks as its subject: a person speaks for nobody else."""
     if not isinstance(body, dict):
         return body
-    return {name: ASKED["subject"] if name == "subject" else own(value) for name, value in body.items()}
+    return {
+        name: ASKED["subject"] if name == "subject" and isinstance(value, dict) else own(value)
+        for name, value in body.items()
+    }
 
 
 def ask(served: Served, row: Row, credential: str = "") -> httpx2.Response:

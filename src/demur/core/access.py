@@ -53,6 +53,9 @@ class Act(StrEnum):
     REVIEW_READ = "review_read"
     REVIEW_ASSIGN = "review_assign"
     REVIEW_RULE = "review_rule"
+    STANDING_READ = "standing_read"
+    STANDING_GRANT = "standing_grant"
+    STANDING_REVOKE = "standing_revoke"
     POLICY_READ = "policy_read"
     POLICY_PROPOSE = "policy_propose"
     POLICY_ACTIVATE = "policy_activate"
@@ -82,6 +85,9 @@ ALLOWED: Mapping[Act, frozenset[Role]] = {
     Act.REVIEW_READ: frozenset({Role.REVIEWER, Role.OPERATOR, Role.AUDITOR}),
     Act.REVIEW_ASSIGN: frozenset({Role.REVIEWER, Role.OPERATOR}),
     Act.REVIEW_RULE: frozenset({Role.REVIEWER}),
+    Act.STANDING_READ: frozenset({Role.REVIEWER, Role.OPERATOR, Role.AUDITOR}),
+    Act.STANDING_GRANT: frozenset({Role.REVIEWER}),
+    Act.STANDING_REVOKE: frozenset({Role.REVIEWER, Role.OPERATOR}),
     Act.POLICY_READ: _STAFF,
     Act.POLICY_PROPOSE: frozenset({Role.AUTHOR}),
     Act.POLICY_ACTIVATE: frozenset({Role.APPROVER}),

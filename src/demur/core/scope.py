@@ -74,7 +74,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 _TEXTS = ("rule", "action", "resource_type", "subject", "actor", "resource")
 
 
-class _Written(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scope as it is written down; `expires_at` is an RFC 3339 time. Names are `type:id`, open at the end by `*`."""
+
     rule: str
     action: str
     resource_type: str
@@ -89,10 +91,17 @@ class _Written(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 def read_scope(members: Mapping[str, object]) -> Scope:
     """The scope in this JSON; raises `RulingError` where it is none."""
     try:
-        written = msgspec.convert(members, _Written)
-        ends = parse_timestamp(written.expires_at)
-    except (msgspec.ValidationError, ValueError) as error:
+        return scope_of(msgspec.convert(members, Written))
+    except msgspec.ValidationError as error:
         raise RulingError(f"expected what a standing approval is to cover, found otherwise: {error}") from error
+
+
+def scope_of(written: Written) -> Scope:
+    """The scope that was written down; raises `RulingError` where its end is no time."""
+    try:
+        ends = parse_timestamp(written.expires_at)
+    except ValueError as error:
+        raise RulingError(f"expected the end of a standing approval as a time, found otherwise: {error}") from error
     plain = {name: getattr(written, name) for name in _TEXTS}
     return Scope(**plain, uses=written.uses, expires_at=ends, arguments=written.arguments)
 
@@ -148,4 +157,16 @@ def _check_bound(path: str, bound: Bound) -> None:
         raise RulingError(f"expected values for `{path}` that a request can carry, found another: {error}") from error
 
 
-__all__ = ["ANY", "MAX_DAYS", "MAX_USES", "Bound", "Number", "Scope", "check_scope", "id_of", "read_scope"]
+__all__ = [
+    "ANY",
+    "MAX_DAYS",
+    "MAX_USES",
+    "Bound",
+    "Number",
+    "Scope",
+    "Written",
+    "check_scope",
+    "id_of",
+    "read_scope",
+    "scope_of",
+]

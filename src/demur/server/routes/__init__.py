@@ -12,6 +12,7 @@ from demur.server.routes import (
     resolutions,
     reviews,
     sessions,
+    standing,
     subjects,
     tasks,
 )
@@ -28,5 +29,6 @@ ROUTES: tuple[Route, ...] = (
     *reviews.ROUTES,
     *assignments.ROUTES,
     *resolutions.ROUTES,
+    *standing.ROUTES,
     *tasks.ROUTES,
 )
