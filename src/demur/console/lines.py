@@ -1,7 +1,7 @@
 """What waits, as the queue shows it: filtered, counted, in order, a page at a time.
 
-- Every open review of a tenant is read, so that counts are true. Bodies that have not changed are not decoded again,
-  and nothing at all is read where the ledger has not grown.
+- Every open review of a log is known, so that counts are true. After the first look only those are read that records
+  since then name: no review changes without a record.
 - A page begins after the last line of the one before it (keyset), so that lines that come and go shift nothing.
 - What a line tells of the action is unsealed for the lines shown alone, and not remembered.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,7 @@ from demur.core.terms import Timestamp
 from demur.errors import IntakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.datastructures import QueryParams
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 CHUNK = 1_000
 MAX_READ = 20_000
 """Open reviews of one tenant that are read; what lies beyond has later deadlines and is told as such."""
+MAX_STEPS = 5_000
+"""Records since the last look that are looked through for what has changed; after more, everything is read again."""
 SHOWN = 50
 MAX_TEXT = 64
 SOON_SECONDS = 7_200
@@ -38,10 +41,19 @@ ENDED_SECONDS = 7 * 86_400
 RISKS = ("critical", "high", "medium", "low")
 STATES = ("open", "pending", "assigned", "ended")
 WHO = ("", "decide", "mine", "nobody")
+FACETS = ("risk", "role", "action", "who", "due", "state")
 SORTS = ("deadline", "risk", "newest")
 _ENDED = tuple(state.value for state in ReviewState if not state.is_open)
 _OPEN = tuple(state.value for state in OPEN)
+_NAMES = b'"review":'
 _reviews = msgspec.msgpack.Decoder(Review)
+
+
+class _Leaf(msgspec.Struct):
+    review: str = ""
+
+
+_leaves = msgspec.json.Decoder(_Leaf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,13 @@ class Wanted:
             after_id=after_id,
         )
 
+    @property
+    def chosen(self) -> list[tuple[str, frozenset[str]]]:
+        """The filters in use, each with what may stand there."""
+        one = {"role": self.role, "action": self.action, "who": self.who, "due": self.due, "state": self.state}
+        told = [("risk", self.risks), *((name, frozenset({text} - {""})) for name, text in one.items())]
+        return [(name, texts) for name, texts in told if texts]
+
     def query(self) -> list[tuple[str, str]]:
         """The query that asks for this, without the place where a page begins."""
         told = [("state", "" if self.state == "open" else self.state), *(("risk", one) for one in sorted(self.risks))]
@@ -110,34 +129,45 @@ class Found:
     """Whether one was seen whose expiry is not recorded yet."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
+    """The open reviews when the ledger had this size, the earliest deadline first, and when all of them were read."""
+
     size: int = -1
-    bodies: dict[str, tuple[bytes, Review]] = field(default_factory=dict)
     reviews: tuple[Review, ...] = ()
 
 
 class Lines:
-    """The open reviews of every tenant, as they were read last. Safe to use from any thread."""
+    """The open reviews of every log, as they were read last. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
 
     def open(self, store: Store) -> tuple[Review, ...]:
         """Those of one log, the earliest deadline first; raises `StoreError`."""
-        return store.read(lambda tx: self._read(store.log, tx))
+        before = self._kept.get(store.log, _Kept())
+        kept = store.read(lambda tx: _read(store, tx, before))
+        self._kept[store.log] = kept
+        return kept.reviews
 
-    def _read(self, log: str, tx: Transaction) -> tuple[Review, ...]:
-        before, size = self._kept.get(log, _Kept()), tx.head.size
-        if before.size == size:
-            return before.reviews
-        bodies: dict[str, tuple[bytes, Review]] = {}
-        for row in rows(tx, _OPEN, MAX_READ):
-            known = before.bodies.get(row.id)
-            bodies[row.id] = known if known and known[0] == row.body else (row.body, _reviews.decode(row.body))
-        fresh = _Kept(size, bodies, tuple(review for _, review in bodies.values()))
-        self._kept[log] = fresh
-        return fresh.reviews
+
+def _read(store: Store, tx: Transaction, before: _Kept) -> _Kept:
+    """What is open now. Every change of a review is a record that names it, so those records say what to read again."""
+    size = tx.head.size
+    if before.size == size:
+        return before
+    if not 0 <= before.size < size <= before.size + MAX_STEPS or len(before.reviews) >= MAX_READ:
+        return _Kept(size, tuple(_reviews.decode(row.body) for row in rows(tx, _OPEN, MAX_READ)))
+    named = {_leaves.decode(record.leaf).review for record in store.records(before.size, size) if _NAMES in record.leaf}
+    left = [review for review in before.reviews if review.id not in named]
+    found = [row for row in map(tx.find_review, sorted(named - {""})) if row is not None and row.state in _OPEN]
+    left.extend(_reviews.decode(row.body) for row in found)
+    left.sort(key=_place)
+    return _Kept(size, tuple(left))
+
+
+def _place(review: Review) -> tuple[int, str]:
+    return (review.deadline.nanos, review.id)
 
 
 def rows(tx: Transaction, states: tuple[str, ...], most: int, after: tuple[Timestamp, str] | None = None) -> list[Row]:
@@ -161,25 +191,24 @@ def ended(store: Store, now: Timestamp) -> tuple[Review, ...]:
 
 def find(reviews: Sequence[Review], wanted: Wanted, me: Me, now: Timestamp) -> Found:
     """The page that is wanted, with counts."""
-    facets: dict[str, Counter[str]] = {"risk": Counter(), "role": Counter(), "action": Counter(), "who": Counter()}
-    facets |= {"due": Counter(), "state": Counter()}
+    counted: dict[str, list[str]] = {name: [] for name in FACETS}
     fitting: list[tuple[tuple[int, ...], str, Review]] = []
-    is_overdue = False
+    is_overdue, filters = False, wanted.chosen
     for review in reviews:
-        state = review.state_at(now)
-        if review.state.is_open and not state.is_open:
+        if review.state in OPEN and review.deadline.nanos <= now.nanos:
             is_overdue = True
             continue
         if wanted.text and wanted.text not in review.id:
             continue
-        values = _values(review, state, me, now)
-        missed = [name for name, fits in _checks(values, wanted) if not fits]
+        values = _values(review, me, now)
+        missed = [name for name, chosen in filters if chosen.isdisjoint(values[name])]
         if not missed:
             fitting.append((_order(review, wanted.sort), review.id, review))
-        for name, counted in facets.items():
-            if not missed or missed == [name]:
-                counted.update(values[name])
-    fitting.sort(key=lambda item: item[:2])
+            for name, found in counted.items():
+                found.extend(values[name])
+        elif len(missed) == 1:
+            counted[missed[0]].extend(values[missed[0]])
+    fitting.sort(key=_first_two)
     rest = [item for item in fitting if not wanted.after or item[:2] > (wanted.after, wanted.after_id)]
     page = rest[:SHOWN]
     place = f"{'.'.join(map(str, page[-1][0]))}_{page[-1][1]}" if len(rest) > SHOWN else ""
@@ -188,9 +217,12 @@ def find(reviews: Sequence[Review], wanted: Wanted, me: Me, now: Timestamp) -> F
         total=len(fitting),
         next_place=place,
         is_cut=len(reviews) >= MAX_READ,
-        facets=facets,
+        facets={name: Counter(found) for name, found in counted.items()},
         is_overdue=is_overdue,
     )
+
+
+_first_two = itemgetter(0, 1)
 
 
 def without_place(wanted: Wanted) -> Wanted:
@@ -198,30 +230,26 @@ def without_place(wanted: Wanted) -> Wanted:
     return replace(wanted, after=(), after_id="")
 
 
-def _values(review: Review, state: ReviewState, me: Me, now: Timestamp) -> dict[str, tuple[str, ...]]:
-    roles = tuple(dict.fromkeys(panel.role for panel in review.panels))
-    holder = review.holder_at(now)
-    who = ["mine"] if holder == me.pseudonym else [] if holder else ["nobody"]
+def _values(review: Review, me: Me, now: Timestamp) -> dict[str, tuple[str, ...]]:
+    """What the filters look at, by filter."""
+    roles = tuple({panel.role: None for panel in review.panels})
+    is_held = review.state is ReviewState.ASSIGNED and (review.held_until is None or review.held_until > now)
+    who: tuple[str, ...] = () if is_held else ("nobody",)
+    if is_held and review.holder == me.pseudonym:
+        who = ("mine",)
     if not me.roles.isdisjoint(roles) and not any(me.pseudonym in ruling.people for ruling in review.rulings):
-        who.append("decide")
-    is_soon = review.deadline.nanos - now.nanos < SOON_SECONDS * 10**9
+        who = (*who, "decide")
     return {
         "risk": (review.risk,),
         "role": roles,
         "action": (review.action,),
-        "who": tuple(who),
-        "due": ("soon",) if is_soon else (),
-        "state": ("open", "assigned" if state is ReviewState.ASSIGNED else "pending") if state.is_open else ("ended",),
+        "who": who,
+        "due": ("soon",) if review.deadline.nanos - now.nanos < SOON_SECONDS * 10**9 else (),
+        "state": _ENDED_TOLD if review.state not in OPEN else _HELD_TOLD if is_held else _PENDING_TOLD,
     }
 
 
-def _checks(values: Mapping[str, tuple[str, ...]], wanted: Wanted) -> Iterable[tuple[str, bool]]:
-    yield "risk", not wanted.risks or values["risk"][0] in wanted.risks
-    yield "role", not wanted.role or wanted.role in values["role"]
-    yield "action", not wanted.action or wanted.action in values["action"]
-    yield "who", not wanted.who or wanted.who in values["who"]
-    yield "due", not wanted.due or wanted.due in values["due"]
-    yield "state", wanted.state in values["state"]
+_PENDING_TOLD, _HELD_TOLD, _ENDED_TOLD = ("open", "pending"), ("open", "assigned"), ("ended",)
 
 
 def _order(review: Review, sort: str) -> tuple[int, ...]:
