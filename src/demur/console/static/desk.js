@@ -129,6 +129,7 @@
       event.preventDefault();
       up.click();
     } else if (event.key === "Escape" && isTyping(event.target)) {
+      event.preventDefault(); // it would empty a search
       event.target.blur();
     }
   });
