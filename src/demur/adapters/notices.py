@@ -3,8 +3,8 @@
 - The ledger is the outbox (adapters/outbox.py): a restart loses no notice, and of several replicas one tells.
 - A place that takes nothing is tried again, less and less often, for as long as it takes. What is over by then is told
   no more, since each notice is put into words when it is sent.
-- An address holds the credential of its place. It stands in no error and no log line, and what the library would log
-  of it while we send is left out.
+- An address holds the credential of its place. It stands in no error and no log line: what libraries would log with any
+  part of it is left out.
 
 Needs the extra `notify`.
 """
@@ -12,9 +12,10 @@ Needs the extra `notify`.
 from __future__ import annotations
 
 import logging
-import threading
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 Compose: TypeAlias = Callable[[Mapping[str, object]], tuple[str, str] | None]
 """The data of an event as title and body, `None` where there is nothing to tell."""
 KINDS = ("governance.review.*", "governance.refusal", "governance.lever.glass_used")
-THREAD = "demur-outbox-notify."
-"""How the names of the threads begin that send notices."""
-_LIBRARIES = ("apprise", "urllib3.connectionpool", "urllib3.util.retry", "requests")
+SHORTEST = 4
+"""Parts of an address that are shorter are no secret, and stand in many a line."""
+_LIBRARIES = ("apprise", "urllib3.connectionpool", "urllib3.util.retry")
+_PARTS = re.compile(r"[^/:@?&=#,;\s]+")
 _decoder = msgspec.json.Decoder(dict[str, object])
 
 
@@ -41,6 +43,7 @@ class Notices:
 
     def __init__(self, name: str, url: str, compose: Compose, *, opener: Opener = open_apprise) -> None:
         """Raises `ConfigurationError` for an address that is not understood, and where Apprise is not installed."""
+        _keep_out(url)
         send = opener(url)
         if send is None:
             # The address itself is not said: it holds the credential of the place.
@@ -51,7 +54,6 @@ class Notices:
         self._name = name
         self._send = send
         self._compose = compose
-        _keep_quiet()
 
     def send(self, event: Event) -> None:
         """Tell it, if there is anything to tell; raises `UnreachableError`, `StoreError` and `LedgerError`."""
@@ -70,14 +72,24 @@ class Notices:
         """Nothing is kept open."""
 
 
-def _keep_quiet() -> None:
+class _Discreet(logging.Filter):
+    """Lets no line pass in which a part of an address stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: frozenset[str] = frozenset()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return not any(part in text for part in self.parts)
+
+
+_discreet = _Discreet()
+
+
+def _keep_out(url: str) -> None:
+    scheme, _, rest = url.partition("://")
+    found = {part for part in _PARTS.findall(rest or scheme) if len(part) >= SHORTEST}
+    _discreet.parts |= found | {unquote(part) for part in found}
     for name in _LIBRARIES:
-        logger = logging.getLogger(name)
-        if _is_another_s not in logger.filters:
-            logger.addFilter(_is_another_s)
-
-
-def _is_another_s(record: logging.LogRecord) -> bool:
-    """Whether a line is not about what we send: our addresses would stand in it."""
-    del record
-    return not threading.current_thread().name.startswith(THREAD)
+        logging.getLogger(name).addFilter(_discreet)
