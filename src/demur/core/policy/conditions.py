@@ -22,7 +22,7 @@ from demur.core.policy.facts import ACTION
 from demur.core.policy.library import PARAMETERS, Shipped, Surroundings, expand
 from demur.core.policy.located import Table, place, shorten
 from demur.core.policy.reading import Keys, quoted
-from demur.core.schema import Kind, Type
+from demur.core.schema import DESK, Kind, Type
 from demur.errors import ConditionError, Problem
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ class Conditions:
             hint = f"it is an argument of {quoted(owners[:3])}"
         elif path:
             message = f"expected a declared fact, found `{path}`"
+            hint = "`desk` with `peak` provides it" if path.startswith(f"{DESK}.") else hint
         elif error.expected and error.expected not in message:
             found = f", found {error.found}" if error.found and error.found not in message else ""
             message = f"{message}: expected {error.expected}{found}"
