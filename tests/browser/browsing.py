@@ -26,6 +26,17 @@ _REPORTS = """
 document.addEventListener('securitypolicyviolation', (event) =>
   console.error('csp: ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sourceFile));
 """
+_TOO_WIDE = """
+() => {
+  const room = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= room) return [];
+  const isCut = (element) => element && (getComputedStyle(element).overflowX !== 'visible' || isCut(element.parentElement));
+  const sticksOut = (element) => element.getBoundingClientRect().right > room + 1 && !isCut(element.parentElement);
+  return [...document.querySelectorAll('body *')]
+    .filter((element) => sticksOut(element) && ![...element.children].some(sticksOut))
+    .slice(0, 8).map((element) => element.outerHTML.slice(0, 200));
+}
+"""
 
 
 def executable() -> str:
@@ -89,6 +100,11 @@ class Visit:
         parts = urlsplit(self.page.url)
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
+    def too_wide(self) -> list[str]:
+        """The innermost elements that make the page wider than the window."""
+        found: list[str] = self.page.evaluate(_TOO_WIDE)
+        return found
+
     def check(self) -> None:
         """Nothing went wrong behind what the test looked at."""
         left = [fault for fault in self.faults if not any(fault.startswith(known) for known in self.expected)]
@@ -134,7 +150,7 @@ class _Watch:
             route.abort()
 
     def _told(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not _is_status(message):
+        if message.type in {"error", "warning"} and not _is_expected(message):
             self._faults.append(f"{message.type}: {message.text}")
 
     def _failed(self, request: Request) -> None:
@@ -147,6 +163,11 @@ class _Watch:
         dialog.dismiss()
 
 
-def _is_status(message: ConsoleMessage) -> bool:
-    """Chromium repeats the status of an answer as an error; what the answer is, the test asks itself."""
-    return message.text.startswith("Failed to load resource: the server responded with a status of 4")
+def _is_expected(message: ConsoleMessage) -> bool:
+    """Chromium repeats the status of an answer as an error, and htmx a request that a newer one took the place of."""
+    known = (
+        "Failed to load resource: the server responded with a status of 4",
+        "htmx:sendAbort",
+        "htmx:afterRequest",
+    )
+    return message.text.startswith(known)

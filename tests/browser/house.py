@@ -41,13 +41,14 @@ class MovableClock:
 
     def __init__(self, start: float = 0.0) -> None:
         self._system = wiring.clock()
-        self._more = start
+        self.ahead = start
+        """Seconds."""
 
     def now(self) -> Timestamp:
-        return self._system.now().plus(self._more)
+        return self._system.now().plus(self.ahead)
 
     def advance(self, seconds: float) -> None:
-        self._more += seconds
+        self.ahead += seconds
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def tell(house: House) -> None:
     """Fill the house."""
     olga, mara, tarek = staff(house)
     _past(house, mara, tarek)
-    house.clock.advance(-START - 3_000)
+    house.clock.advance(-house.clock.ahead - 2_950)
     _today(house, mara)
     _levers(house, olga)
 

@@ -95,7 +95,7 @@ def test_nobody_of_another_house_sees_anything(served: Served, page: Page) -> No
     assert found.status_code not in {401, 405, 500}, found.text
     assert not [secret for secret in SECRETS if secret in found.text]
     if "{review}" in page.path:
-        assert found.status_code == 404, found.text
+        assert found.status_code in ({404} if page.method == "GET" else {400, 404}), found.text
 
 
 @pytest.mark.parametrize(
