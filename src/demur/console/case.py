@@ -9,6 +9,7 @@ Clauses: S1.5, S3.7, S5.5, S7.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -180,13 +181,11 @@ def quorum(case: Case) -> list[dict[str, object]]:
     ]
 
 
-def neighbours(all_open: Sequence[Review], review_id: str) -> tuple[str, str]:
-    """The open reviews before and after this one by deadline, "" at the ends; after none, the first."""
-    ids = [one.id for one in all_open]
-    if review_id not in ids:
-        return "", ids[0] if ids else ""
-    at = ids.index(review_id)
-    return ids[at - 1] if at else "", ids[at + 1] if at + 1 < len(ids) else ""
+def neighbours(all_open: Sequence[Review], review: Review) -> tuple[str, str]:
+    """The open reviews before and after this one by deadline, which need not be open itself; "" at the ends."""
+    others = [one for one in all_open if one.id != review.id]
+    at = bisect_left(others, (review.deadline.nanos, review.id), key=lambda one: (one.deadline.nanos, one.id))
+    return others[at - 1].id if at else "", others[at].id if at < len(others) else ""
 
 
 def _opened(world: World, tx: Transaction, sequence: int) -> tuple[Opened | None, str]:

@@ -87,7 +87,7 @@ async def _page(visit: Visit, chosen: Sequence[str], *, refused: str = "", statu
         what=words_of(action, visit.gate.policies.schema) if action else "",
         cases=cases,
         rows=rows,
-        names=[(name, len({repr(row.get(name)) for row in rows}) > 1) for name in names],
+        names=[(name, _differs(name, cases)) for name in names],
         objection=objection,
         refused=refused,
         typed=visit.field,
@@ -102,6 +102,12 @@ def _chosen(ids: Sequence[str]) -> list[str]:
 def _cases(visit: Visit, chosen: Sequence[str]) -> list[Case]:
     found = (case.read(visit, name) for name in chosen[:MOST])
     return [one for one in found if one is not None]
+
+
+def _differs(name: str, cases: Sequence[Case]) -> bool:
+    """Whether an argument is not the same in all of them; told of masked values too, since it tells none."""
+    asked = [one.opened.kept.request.arguments.get(name) for one in cases if one.opened]
+    return any(value != asked[0] for value in asked)
 
 
 def _objection(chosen: Sequence[str], cases: Sequence[Case]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from demur.console.page import Page
+from demur.core import lever
 from demur.core.access import Act
 from demur.core.terms import parse_timestamp
 from demur.errors import IntakeError, RulingError
@@ -64,7 +65,7 @@ async def _page(visit: Visit, *, refused: RulingError | None = None) -> Response
         "delegations.html",
         status=409 if refused else 200,
         delegations=[{**_NAMELESS, **one, "ends": parse_timestamp(str(one["until"]))} for one in found],
-        roles=sorted(person.roles) if person else [],
+        roles=sorted(person.roles - {lever.ROLE}) if person else [],
         periods=PERIODS,
         refused=refused,
         typed=visit.field,

@@ -116,7 +116,7 @@ async def _page(
     if found is None:
         raise _none()
     all_open = await visit.run(lambda: visit.lines.open(visit.parts.world.store))
-    before, after = case.neighbours(all_open, named)
+    before, after = case.neighbours(all_open, found.review)
     doing = visit.query("do")
     return visit.show(
         "review.html",

@@ -41,6 +41,15 @@
     act();
   });
 
+  // An address says what is chosen and leaves out what is not.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, parameters } = event.detail;
+    if (elt?.id !== "filters") return;
+    for (const name of Object.keys(parameters)) {
+      if (parameters[name] === "") delete parameters[name];
+    }
+  });
+
   // ---- selecting ----
 
   const count = () => {
