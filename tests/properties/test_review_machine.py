@@ -84,8 +84,8 @@ ROLES = {
 CALLERS = {"": Caller(), "zoe": Caller("agent", actor=Entity(type="user", id="zoe"))}
 AMOUNTS = (400, 800, 900, 2_000)
 LEASE, GRANT = 600, 30
+BOUNDS = (0, 0, 0, 300, 600, 777, 850, 5_000)
 people = st.sampled_from(sorted(ROLES))
-ENDED = {"denied", "expired", "cancelled", "superseded", "executed"}
 
 
 @dataclass
@@ -177,6 +177,8 @@ class Desk(RuleBasedStateMachine):
         self.write()
         self.parts = self.opened()
         self.keys = {name: self.parts.book.add(name, sorted(roles)) for name, roles in ROLES.items()}
+        self.put("bob", "", 800)
+        self.put("ann", "zoe", 2_000)
 
     def opened(self) -> Any:
         frozen = lambda _: {"account.frozen": self.is_frozen}  # noqa: E731
@@ -204,6 +206,23 @@ class Desk(RuleBasedStateMachine):
 
     @rule(subject=st.sampled_from(["ann", "bob"]), actor=st.sampled_from(["", "zoe"]), amount=st.sampled_from(AMOUNTS))
     def ask(self, subject: str, actor: str, amount: int) -> None:
+        self.put(subject, actor, amount)
+
+    @precondition(lambda self: self.cases)
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        self.put(*self.some(data).key)
+
+    @precondition(lambda self: any(case.end == "approved" for case in self.cases))
+    @rule(data=st.data(), is_used=st.booleans())
+    def use(self, data: st.DataObject, is_used: bool) -> None:
+        case = data.draw(st.sampled_from([one for one in self.cases if one.end == "approved"]))
+        self.put(*case.key)
+        tokens = [token for token, found in self.grants.items() if case in found[3]]
+        if tokens and is_used:
+            self.spend(tokens[-1], 0)
+
+    def put(self, subject: str, actor: str, amount: int) -> None:
         key = (subject, actor, amount)
         answer = self.gate.decide(
             {
@@ -261,7 +280,9 @@ class Desk(RuleBasedStateMachine):
     @precondition(lambda self: self.grants)
     @rule(data=st.data(), less=st.sampled_from([0, 0, 1]))
     def redeem(self, data: st.DataObject, less: int) -> None:
-        token = data.draw(st.sampled_from(sorted(self.grants)))
+        self.spend(data.draw(st.sampled_from(sorted(self.grants))), less)
+
+    def spend(self, token: str, less: int) -> None:
         _, end, amount, used, version = self.grants[token]
         found = self.gate.redeem(token, {"amount": amount - less})
         is_good = self.now < end and not less and version == self.version
@@ -271,7 +292,7 @@ class Desk(RuleBasedStateMachine):
             for case in used:
                 case.end = "executed"
 
-    @precondition(lambda self: self.cases)
+    @precondition(lambda self: len(self.cases) > 3)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         case = self.some(data)
@@ -306,11 +327,31 @@ class Desk(RuleBasedStateMachine):
         data=st.data(),
         who=people,
         verdict=st.sampled_from(["approve"] * 5 + ["reject"]),
-        bound=st.sampled_from([0, 0, 0, 300, 600, 777, 850, 5_000]),
+        bound=st.sampled_from(BOUNDS),
         seconds=st.sampled_from([None, None, 5]),
     )
     def speak(self, data: st.DataObject, who: str, verdict: str, bound: int, seconds: int | None) -> None:
-        case = self.some(data)
+        self.say(self.some(data), who, verdict, bound, seconds)
+
+    @precondition(lambda self: self.rightful())
+    @rule(data=st.data(), bound=st.sampled_from(BOUNDS), seconds=st.sampled_from([None, 5]))
+    def approve_rightly(self, data: st.DataObject, bound: int, seconds: int | None) -> None:
+        case, who = data.draw(st.sampled_from(self.rightful()))
+        self.say(case, who, "approve", bound, seconds)
+
+    @precondition(lambda self: self.rightful())
+    @rule(data=st.data())
+    def approve_wholly(self, data: st.DataObject) -> None:
+        case, _ = data.draw(st.sampled_from(self.rightful()))
+        for who in data.draw(st.permutations(sorted(ROLES))):
+            if self.may(case, who, holding=False) is not None:
+                self.say(case, who, "approve", 0, None)
+
+    def rightful(self) -> list[tuple[Case, str]]:
+        """Who may speak on what."""
+        return [(case, who) for case in self.cases for who in ROLES if self.may(case, who, holding=False) is not None]
+
+    def say(self, case: Case, who: str, verdict: str, bound: int, seconds: int | None) -> None:
         stance = self.may(case, who, holding=False)
         left = min(bound or 10**9, case.bound, case.key[2])
         is_sound = not bound or (bound < case.key[2] and left != 777 and not self.is_frozen)
@@ -396,6 +437,7 @@ class Desk(RuleBasedStateMachine):
         case.holder = ("", 0)
         self.count["review_escalated"] += 1
 
+    @precondition(lambda self: len(self.loans) < 4)
     @rule(lender=people, to=people, seconds=st.sampled_from([100, 4_000]))
     def lend(self, lender: str, to: str, seconds: int) -> None:
         lent = self.must(
@@ -424,15 +466,14 @@ class Desk(RuleBasedStateMachine):
         self.now += seconds
         self.clock.advance(seconds)
 
-    @rule()
-    def freeze(self) -> None:
-        self.is_frozen = not self.is_frozen
-
-    @rule()
-    def change_policies(self) -> None:
-        self.version = "critical" if self.version == "high" else "high"
-        self.write()
-        reload_policies(self.parts)
+    @rule(what=st.sampled_from(["freeze", "policies", "nothing", "nothing", "nothing"]))
+    def change(self, what: str) -> None:
+        if what == "freeze" or self.is_frozen:
+            self.is_frozen = not self.is_frozen
+        elif what == "policies":
+            self.version = "critical" if self.version == "high" else "high"
+            self.write()
+            reload_policies(self.parts)
 
     @precondition(lambda self: self.is_kept)
     @rule()

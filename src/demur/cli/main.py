@@ -27,6 +27,7 @@ from demur.cli import (
     person,
     policy,
     review,
+    review_desk,
     reviewer,
     schema,
     serve,
@@ -98,6 +99,12 @@ ledger.app.add_typer(ledger_checkpoint.keys, name="key")
 ledger.app.command("reconcile")(ledger_reconcile.reconcile)
 ledger.app.command("retain")(ledger_retain.retain)
 app.add_typer(ledger.app, name="ledger")
+review.app.command("take")(review_desk.take)
+review.app.command("release")(review_desk.release)
+review.app.command("assign")(review_desk.assign)
+review.app.command("delegate")(review_desk.delegate)
+review.app.command("delegations")(review_desk.delegations)
+review.app.command("end-delegation")(review_desk.end_delegation)
 app.add_typer(review.app, name="review")
 app.add_typer(reviewer.app, name="reviewer")
 app.add_typer(subject.app, name="subject")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -17,6 +17,7 @@ from demur.cli.terminal import HomeOption, JsonOption
 from demur.errors import ConfigurationError, RulingError
 
 if TYPE_CHECKING:
+    from demur.core.policy.document import Narrowing
     from demur.core.review import Review, ReviewState
     from demur.steps.ruling import ReviewRequest
 
@@ -28,7 +29,23 @@ CredentialOption = Annotated[
     Path | None,
     typer.Option("--credential-file", metavar="FILE", help="Holds the credential; default: a hidden prompt."),
 ]
+AtMostOption = Annotated[
+    list[str] | None, typer.Option("--at-most", metavar="ARGUMENT=BOUND", help="Approve no more of it.")
+]
+AtLeastOption = Annotated[
+    list[str] | None, typer.Option("--at-least", metavar="ARGUMENT=BOUND", help="Approve no less of it.")
+]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="ARGUMENT=VALUE", help="Approve just this.")]
+OnBehalfOption = Annotated[str, typer.Option("--on-behalf", metavar="NAME", help="In whose place you rule.")]
 MAX_CREDENTIAL_BYTES = 4_096
+
+
+class _More(TypedDict, total=False):
+    """What a verdict may hold beside its reason."""
+
+    narrows: tuple[Narrowing, ...]
+    grant_seconds: int | None
+    on_behalf: str
 
 
 @app.command("list")
@@ -74,11 +91,25 @@ def approve(
     home: HomeOption,
     review_id: ReviewArgument,
     reason: ReasonOption,
+    at_most: AtMostOption = None,
+    at_least: AtLeastOption = None,
+    fixed: SetOption = None,
+    length: Annotated[str, typer.Option("--for", metavar="DURATION", help="The grant lives no longer.")] = "",
+    on_behalf: OnBehalfOption = "",
     credential_file: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a deferred action. When it is asked for again it is judged again, and then allowed once."""
-    _rule(home, review_id, "approve", reason, credential_file, as_json=as_json)
+    """Approve a deferred action, or less of it. Asked for again it is judged again, and then allowed once.
+
+    What an approval of less leaves is judged first. Facts from outside are not known here: where they matter, rule
+    through the service.
+    """
+    from demur.cli import bounds
+
+    narrows = bounds.read_narrowings(at_most or [], at_least or [], fixed or [])
+    seconds = bounds.read_seconds("--for", length) if length else None
+    less = {"narrows": narrows, "grant_seconds": seconds, "on_behalf": on_behalf}
+    _rule(home, review_id, "approve", reason, credential_file, less, as_json=as_json)
 
 
 @app.command()
@@ -86,19 +117,29 @@ def reject(
     home: HomeOption,
     review_id: ReviewArgument,
     reason: ReasonOption,
+    on_behalf: OnBehalfOption = "",
     credential_file: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Reject a deferred action; it stays refused."""
-    _rule(home, review_id, "reject", reason, credential_file, as_json=as_json)
+    _rule(home, review_id, "reject", reason, credential_file, {"on_behalf": on_behalf}, as_json=as_json)
 
 
-def _rule(home: Path, review_id: str, verdict: str, reason: str, credential: Path | None, *, as_json: bool) -> None:
+def _rule(
+    home: Path,
+    review_id: str,
+    verdict: str,
+    reason: str,
+    credential: Path | None,
+    more: _More,
+    *,
+    as_json: bool,
+) -> None:
     from demur import wiring
 
     secret = read_credential(credential)
     with wiring.open_desk(home).gate as gate:
-        after = gate.rule(review_id, verdict=verdict, reason=reason, credential=secret)
+        after = gate.rule(review_id, verdict=verdict, reason=reason, credential=secret, **more)
     if as_json:
         terminal.write_json(_listed(after, after.state))
     else:

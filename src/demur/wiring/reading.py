@@ -14,7 +14,7 @@ from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.recheck import altered
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.steps import denials, exporting, forgetting, levers, proving, retaining, ruling
+from demur.steps import delegating, denials, exporting, forgetting, levers, proving, retaining, ruling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -116,6 +116,10 @@ class Reader:
     def plan_retention(self, classes: tuple[RetentionClass, ...]) -> Retention:
         """What `Gateway.retain` would take by now; raises `ConfigurationError`."""
         return retaining.plan(self.store, self.vault, retention.check(classes))
+
+    def delegations(self) -> list[dict[str, object]]:
+        """Who rules in whose place, until when, with names and reasons."""
+        return self.store.read(lambda tx: delegating.describe(tx, self.vault))
 
     def levers(self) -> list[dict[str, object]]:
         """The operator's levers that are on or open, with who moved them and why."""
