@@ -32,6 +32,7 @@ from demur.cli import (
     schema,
     serve,
     session,
+    standing,
     store,
     subject,
     terminal,
@@ -106,6 +107,7 @@ review.app.command("delegate")(review_desk.delegate)
 review.app.command("delegations")(review_desk.delegations)
 review.app.command("end-delegation")(review_desk.end_delegation)
 app.add_typer(review.app, name="review")
+app.add_typer(standing.app, name="standing")
 app.add_typer(reviewer.app, name="reviewer")
 app.add_typer(subject.app, name="subject")
 app.add_typer(backup.app, name="backup")

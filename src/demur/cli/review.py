@@ -194,3 +194,6 @@ def _show_request(request: ReviewRequest) -> None:
         "record": request.audit_id,
     }
     terminal.show_pairs(lines)
+    for one in request.precedents:
+        why = f": {one.reason}" if one.reason else ""
+        typer.echo(f"{one.outcome.value:8}  {one.similarity:4.0%} alike  {one.review_id}  {one.explanation}{why}")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from demur.core.delegation import Loan
     from demur.core.policy.document import Narrowing
+    from demur.core.policy.index import PolicySet
     from demur.core.record import Json
     from demur.core.review import Reviewer
     from demur.core.schema import Schema
@@ -282,7 +283,11 @@ def check_reason(reason: str) -> str:
 
 def show(session: Session, review_id: str) -> ReviewRequest | None:
     """One review with its decision; `None` where there is none. Raises `LedgerError` where it cannot be unsealed."""
-    tx, vault, policies = session.tx, session.world.vault, session.active.policies
+    return consult(session.tx, session.world.vault, session.active.policies, review_id)
+
+
+def consult(tx: Transaction, vault: Vault, policies: PolicySet, review_id: str) -> ReviewRequest | None:
+    """One review with its precedents, for those who only read a home. `policies` are those in force."""
     found = read(tx, vault, policies.schema, review_id)
     if found is None:
         return None
@@ -290,7 +295,7 @@ def show(session: Session, review_id: str) -> ReviewRequest | None:
 
 
 def read(tx: Transaction, vault: Vault, schema: Schema, review_id: str) -> ReviewRequest | None:
-    """As `show`, for those who only read a home. `schema` is that of the policies in force."""
+    """One review without its precedents. `schema` is that of the policies in force."""
     row = tx.find_review(review_id)
     sealed = tx.find_sealed(row.sequence) if row else None
     if row is None or sealed is None:

@@ -14,7 +14,7 @@ from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.policy.index import PolicySet
 from demur.core.policy.recheck import altered
 from demur.errors import ConfigurationError, LedgerError, StoreError
-from demur.steps import delegating, denials, exporting, forgetting, levers, proving, retaining, ruling
+from demur.steps import delegating, denials, exporting, forgetting, levers, proving, retaining, ruling, standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from demur.steps.proving import Inclusion
     from demur.steps.retaining import Retention
     from demur.steps.ruling import ReviewRequest
+    from demur.steps.standing import Proposal, Told
 
 from demur.wiring import databases
 from demur.wiring.settings import LEDGER
@@ -135,8 +136,21 @@ class Reader:
 
     def review(self, review_id: str) -> ReviewRequest | None:
         """One review as a reviewer sees it."""
-        schema = self.policies_in_force().schema
-        return self.store.read(lambda tx: ruling.read(tx, self.vault, schema, review_id))
+        policies = self._in_force()
+        return self.store.read(lambda tx: ruling.consult(tx, self.vault, policies, review_id))
+
+    def standing(self) -> tuple[Told, ...]:
+        """The standing approvals, and those that ended last."""
+        policies = self._in_force()
+        return self.store.read(lambda tx: standing.describe(tx, self.vault, policies))
+
+    def propose_standing(self, review_id: str) -> Proposal:
+        """What could be approved in advance; raises `RulingError` where too little was approved."""
+        policies = self._in_force()
+        return self.store.read(lambda tx: standing.propose(tx, self.vault, policies, review_id))
+
+    def _in_force(self) -> PolicySet:
+        return PolicySet.build(self.policies_in_force(), TzdataZones())
 
     def close(self) -> None:
         """Let go of the home."""
