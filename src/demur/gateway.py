@@ -29,7 +29,7 @@ from demur.core.grant import Completion
 from demur.core.record import Draft
 from demur.errors import DemurError, IntakeError, OverloadedError, StoreError
 from demur.operating import LOCAL
-from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, telling
+from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, standing, telling
 from demur.steps.inquiring import Purpose
 from demur.steps.session import Session
 from demur.waiting import FAILURES, Waiting
@@ -208,6 +208,7 @@ class Gateway(Waiting):
             forgetting.restored(session)
             forgetting.returned(session)
             ruling.expire_due(session)
+            standing.end_due(session.tx)
             ruling.lapse_due(session)
             levers.current(session.tx)
 

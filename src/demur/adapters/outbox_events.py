@@ -29,6 +29,9 @@ _KINDS = {
         for name in ("assigned", "released", "escalated", "reminded", "expired", "cancelled", "superseded")
     },
     **{f"delegation_{name}": f"governance.review.delegation_{name}" for name in ("opened", "closed")},
+    **{
+        f"standing_{name}": f"governance.standing.{name}" for name in ("opened", "agreed", "used", "revoked", "expired")
+    },
     "policy_activated": "governance.policy.activated",
     "session_quarantined": "governance.session.quarantined",
     "session_lifted": "governance.session.lifted",
