@@ -29,10 +29,10 @@ def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
     """What stands in paths: the review whose deadline is next, the newest record of a decision, the policies in force."""
     gate = house.service.tenants.gate(tenant)
     waiting = gate.reviews(limit=50)
-    groups: dict[object, list[str]] = {}
+    groups: dict[tuple[object, str], list[str]] = {}
     for one in waiting:
         groups.setdefault((one.panels, one.risk), []).append(one.id)
-    alike = max((ids for (_, risk), ids in groups.items() if risk in {"low", "medium"}), key=len, default=[])  # type: ignore[misc]  # keys are pairs
+    alike = max((ids for (_, risk), ids in groups.items() if risk in {"low", "medium"}), key=len, default=[])
     numbers = [leaf["sequence"] for leaf in house.records("decision", tenant)]
     version = gate.policy_version
     return {
