@@ -1,8 +1,8 @@
 """`demur demo`: the whole story in real output. But for the headings, every answer and number comes from the run.
 
 An assistant at the front desk of a clinic calls its tools, each behind the gate, and does what refusals offer. Then the
-disk takes no more bytes for a moment, and at last somebody tampers with copies of the ledger. The policies lie in
-`story/`.
+disk takes no more bytes for a moment, and somebody tampers with copies of the ledger. At last whoever watches can open
+the desk and decide what still waits. The policies lie in `story/`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demur.cli import terminal
+from demur.cli import demo_desk, terminal
 from demur.errors import ConfigurationError, LedgerError, RefusedError, RulingError
 
 if TYPE_CHECKING:
@@ -40,20 +40,24 @@ _HALF = (WIDTH - _INDENT - 2) // 2
 
 def demo(
     home: Annotated[
-        Path | None, typer.Option("--home", metavar="DIR", help="Keep what was recorded here; default: nowhere.")
+        Path | None, typer.Option("--home", metavar="DIR", help="Keep what was recorded here; default: a fresh folder.")
     ] = None,
 ) -> None:
-    """See actions allowed, refused and deferred, the disk fail, and a ledger that notices tampering."""
+    """See actions allowed, refused and deferred, the disk fail, a ledger that notices tampering, and open the desk."""
     if home is not None and home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise ConfigurationError(f"expected an empty folder, found something in `{home}`", hint="choose another one")
     with (
         tempfile.TemporaryDirectory(prefix="demur-demo-") as scratch,
         as_file(files("demur.cli") / "story") as policies,
     ):
-        place = home or Path(scratch) / "home"
+        place = home or Path(tempfile.mkdtemp(prefix="demur-demo-"))
         teller = Teller()
-        _work(teller, policies, place)
+        waiting = _work(teller, policies, place)
         _tamper(teller, place, Path(scratch))
+        teller.begin(
+            f"The desk, where the last refund of chapter 5 waits for {demo_desk.REVIEWER}: serve, log in, look"
+        )
+        demo_desk.invite(teller.say, place, policies, waiting)
 
 
 class Teller:
@@ -79,6 +83,10 @@ class Teller:
         told = Text("\n".join(lines))
         told.stylize(INK.get(outcome, ""), _INDENT, _INDENT + len(outcome))
         self._console.print(told)
+
+    def say(self, text: str) -> None:
+        """One line to be copied, so as it stands however wide the screen is."""
+        self._console.print(f"   {text}", highlight=False, markup=False, soft_wrap=True)
 
     def beside(self, label: str, left: str, right: str) -> None:
         """Two readings of one thing, side by side."""
@@ -110,6 +118,7 @@ class Desk:
         self._teller = teller
         self._home = home
         self._ran = 0
+        self._said: set[str] = set()
         self.answer: str | Refusal | Deferral = ""
         caller = Caller(ASSISTANT)
 
@@ -187,7 +196,11 @@ class Desk:
         outcome = answer.outcome.value
         self._teller.tell(label, ", ".join(word for word in words if word not in {"", outcome}), outcome)
         # The folder has another name in every run and means nothing to the reader.
-        self._teller.tell("", refused.explain().replace(str(self._home), "HOME"))
+        why = refused.explain().replace(str(self._home), "HOME")
+        if why in self._said:  # what was said of this action already
+            return
+        self._said.add(why)
+        self._teller.tell("", why)
         for item in refused.missing_conditions:
             self._teller.tell("", f"because {item.explanation} ({', '.join(item.facts)})")
         for offered in _offered(answer.to_dict()):
@@ -253,8 +266,8 @@ def _compare(teller: Teller, answer: str | Refusal | Deferral) -> None:
     teller.beside("what is offered", *["; ".join(_offered(view)).replace("offered: ", "") for view in views])
 
 
-def _work(teller: Teller, policies: Path, home: Path) -> None:
-    """The day at the desk, up to the disk that fails and works again."""
+def _work(teller: Teller, policies: Path, home: Path) -> str:
+    """The day at the desk, up to the disk that fails and works again; the id of the review that still waits."""
     import demur
     from demur import wiring
 
@@ -278,13 +291,14 @@ def _work(teller: Teller, policies: Path, home: Path) -> None:
         for name, secret in (("the assistant itself", "let-me-in"), ("vera, supervisor", credential)):
             _rule(teller, gate, waiting, name, secret)
         desk.call(desk.refund, "i-9", 90_000)
-        desk.call(desk.refund, "i-9", 90_000)
+        waiting = desk.call(desk.refund, "i-9", 90_000)
         teller.begin("Refused for good")
         desk.call(desk.delete_records, "r-1", "all")
         teller.begin("Unavailable: the disk takes no more bytes, so nothing can be recorded and nothing runs")
         desk.call(desk.refund, "i-10", 1_000, disk=_full_disk)
         teller.begin("Available again, with a record of the gap")
         desk.call(desk.refund, "i-10", 1_000)
+        return waiting
 
 
 def _rule(teller: Teller, gate: Gateway, review_id: str, name: str, credential: str) -> None:
