@@ -31,10 +31,10 @@ async def ledger(visit: Visit) -> Response:
 
 async def verify(visit: Visit) -> Response:
     """The page with what verifying the next records gave."""
-    text = visit.field("first") or "0"
-    if not (text.isascii() and text.isdecimal() and len(text) < 17):
-        raise IntakeError("/first", expected="the number of a record", found=f"`{text[:40]}`")
-    store = visit.parts.world.store
+    text, store = visit.field("first") or "0", visit.parts.world.store
+    size = await visit.run(lambda: store.read(lambda tx: tx.head.size))
+    if not (text.isascii() and text.isdecimal() and len(text) < 17) or int(text) >= max(size, 1):
+        raise IntakeError("/first", expected=f"the number of a record below {size}", found=f"`{text[:40]}`")
     try:
         checked = await visit.run(lambda: verifying.verify(store, int(text)))
     except LedgerError as error:

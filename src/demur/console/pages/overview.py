@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from demur.core.review import Review
     from demur.core.terms import Timestamp
     from demur.ports import Store
+    from demur.steps.searching import Summary
 
 SPANS = {"24h": ("24 hours", DAY, 24), "7d": ("7 days", 7 * DAY, 28), "30d": ("30 days", 30 * DAY, 30)}
 """Word of the address, words, seconds and bars."""
@@ -54,28 +55,12 @@ async def overview(visit: Visit) -> Response:
     waiting = await visit.run(lambda: visit.gate.reviews(states=OPEN, limit=MAX_WAITING))
     count = await visit.run(lambda: store.read(lambda tx: tx.count_reviews(tuple(one.value for one in OPEN))))
     state = await visit.run(visit.gate.ledger_state)
-    total = sum(summary.outcomes.values())
-    refused = total - summary.outcomes[Outcome.ALLOW]
-    categories = _categories(summary.bars)
     ages = _ages(waiting, now)
     return visit.show(
         "overview.html",
         spans=[(name, text) for name, (text, _, _) in SPANS.items()],
         span=chosen,
         span_words=words,
-        summary=summary,
-        total=total,
-        refused=refused,
-        categories=categories,
-        most=max([0, *(sum(bar.values()) for bar in summary.bars)]),
-        bars=pictures.stacked(
-            summary.bars,
-            [str(one) for one in Category],
-            title=f"Refused and deferred in {words}, by category",
-            told=_sentence(categories),
-        ),
-        mix=pictures.share([(name, summary.outcomes[name]) for name in ("allow", "defer", "deny")]),
-        steps=_steps(summary.bars, summary.since, seconds // parts),
         waiting=count,
         shown=len(waiting),
         ages=ages,
@@ -85,7 +70,28 @@ async def overview(visit: Visit) -> Response:
         risks=_risks(waiting),
         refusing=await visit.run(lambda: _why_refusing(visit)),
         state=state,
+        **_counted(summary, words, seconds // parts),
     )
+
+
+def _counted(summary: Summary, words: str, width: int) -> dict[str, object]:
+    """What was decided, as figures, pictures and the table that says the same."""
+    total, categories = sum(summary.outcomes.values()), _categories(summary.bars)
+    return {
+        "summary": summary,
+        "total": total,
+        "refused": total - summary.outcomes[Outcome.ALLOW],
+        "categories": categories,
+        "most": max([0, *(sum(bar.values()) for bar in summary.bars)]),
+        "bars": pictures.stacked(
+            summary.bars,
+            [str(one) for one in Category],
+            title=f"Refused and deferred in {words}, by category",
+            told=_sentence(categories),
+        ),
+        "mix": pictures.share([(name, summary.outcomes[name]) for name in ("allow", "defer", "deny")]),
+        "steps": _steps(summary.bars, summary.since, width),
+    }
 
 
 def _categories(bars: Sequence[dict[str, int]]) -> list[tuple[str, int]]:

@@ -63,11 +63,11 @@ async def judge(visit: Visit) -> Response:
     raw = given["request"]
     try:
         members = intake.parse(raw.encode("utf-8", "replace"))
-        if not visit.may(Act.DECISION_READ):
-            check_subject(visit.identity, members)
         if given["policies"].strip():
             visit.check(Act.POLICY_PROPOSE)
             return await _drafted(visit, given)
+        if not visit.may(Act.DECISION_READ):
+            check_subject(visit.identity, members)
         found = (
             await visit.run(
                 lambda: visit.gate.inquire([raw], caller=Caller(visit.identity.id), purpose=Purpose.PLAYGROUND)
