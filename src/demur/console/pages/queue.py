@@ -47,6 +47,8 @@ class Line:
     state: str
     what: str
     on: str
+    roles: tuple[tuple[str, int], ...]
+    """Who is asked for, each role once, and how many of them."""
     holder: str
     is_mine: bool
 
@@ -131,9 +133,17 @@ def _line(visit: Visit, world: World, tx: Transaction, review: Review, me: Me) -
         state=review.state_at(now).value,
         what=words_of(action, schema) if action else "an action that was erased",
         on=f"{on.type} {on.id}".strip() if not is_person else on.type,
+        roles=_roles(review),
         holder="you" if is_mine else (_name(world, tx, review.holding) or "somebody") if holder else "",
         is_mine=is_mine,
     )
+
+
+def _roles(review: Review) -> tuple[tuple[str, int], ...]:
+    most: dict[str, int] = {}
+    for panel in review.panels:
+        most[panel.role] = max(panel.quorum, most.get(panel.role, 0))
+    return tuple(most.items())
 
 
 def _opened(world: World, tx: Transaction, review_id: str) -> _Asked | None:
