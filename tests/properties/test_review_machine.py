@@ -35,6 +35,7 @@ from demur.core.task import Problem
 from demur.core.terms import Entity, parse_timestamp
 from demur.errors import RulingError
 from demur.steps import assigning
+from demur.steps import ruling as rulings
 from demur.steps.session import Session
 from demur.wiring import Settings, open_gate, reload_policies
 
@@ -236,8 +237,7 @@ class Desk(RuleBasedStateMachine):
         if self.is_frozen:
             assert answer.outcome == "deny"
             return self.supersede(case for case in mine if amount > 500)
-        needed = {"large": self.version} if amount > 500 else {}
-        needed |= {"huge": "high"} if amount > 1_000 else {}
+        needed = self.needed(amount)
         free = [case for case in mine if case.is_free(self.now)]
         met = {rule for case in free for rule, version in case.asked.items() if needed.get(rule) == version}
         if met == set(needed):
@@ -253,6 +253,10 @@ class Desk(RuleBasedStateMachine):
             panels = {rule: asked[rule] for rule in left}
             self.cases.append(Case(answer.review_id, key, left, self.now, panels))
         return self.supersede(case for case in mine if case.id != answer.review_id)
+
+    def needed(self, amount: int) -> dict[str, str]:
+        """The review rules that ask about an amount, with their versions."""
+        return ({"large": self.version} if amount > 500 else {}) | ({"huge": "high"} if amount > 1_000 else {})
 
     def granted(self, answer: Any, needed: dict[str, str], mine: list[Case], free: list[Case], amount: int) -> None:
         assert isinstance(answer, demur.Grant)
@@ -354,7 +358,15 @@ class Desk(RuleBasedStateMachine):
     def say(self, case: Case, who: str, verdict: str, bound: int, seconds: int | None) -> None:
         stance = self.may(case, who, holding=False)
         left = min(bound or 10**9, case.bound, case.key[2])
-        is_sound = not bound or (bound < case.key[2] and left != 777 and not self.is_frozen)
+        standing = [one for one in self.cases if one.key == case.key and one.is_free(self.now)]
+        met = {
+            rule
+            for one in [case, *standing]
+            for rule, version in one.asked.items()
+            if self.needed(left).get(rule) == version
+        }
+        is_allowed = left != 777 and not self.is_frozen and met == set(self.needed(left))
+        is_sound = not bound or (bound < case.key[2] and is_allowed)
         is_plain = not bound and seconds is None
         is_right = stance is not None and (is_sound if verdict == "approve" else is_plain)
         found = self.must(
@@ -429,7 +441,7 @@ class Desk(RuleBasedStateMachine):
         def work(tx: Any) -> None:
             session = Session(self.parts.world, self.parts.gate._active, tx)
             row = tx.find_review(case.id)
-            asked = assigning.rulings.decode(row).panels
+            asked = rulings.decode(row).panels
             changed = [type(one)(one.rule, one.digest, "director", one.quorum) for one in asked]
             assigning.escalate(session, row, changed, case.level, "test")
 

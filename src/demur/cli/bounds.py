@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from demur.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def read_narrowings(at_most: list[str], at_least: list[str], fixed: list[str]) -
             if not name or bound is None or (option != "set" and isinstance(bound, bool | str)):
                 expected = f"expected a bound such as `amount=500` with `--{option.replace('_', '-')}`"
                 raise ConfigurationError(f"{expected}, found `{text[:60]}`")
-            found.append(Narrowing(argument=name, **{option: bound}))
+            found.append(msgspec.convert({"argument": name, option: bound}, Narrowing))
     return tuple(found)
 
 

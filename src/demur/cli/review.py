@@ -108,7 +108,7 @@ def approve(
 
     narrows = bounds.read_narrowings(at_most or [], at_least or [], fixed or [])
     seconds = bounds.read_seconds("--for", length) if length else None
-    less = {"narrows": narrows, "grant_seconds": seconds, "on_behalf": on_behalf}
+    less: _More = {"narrows": narrows, "grant_seconds": seconds, "on_behalf": on_behalf}
     _rule(home, review_id, "approve", reason, credential_file, less, as_json=as_json)
 
 

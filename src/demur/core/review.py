@@ -329,17 +329,17 @@ def _narrower(
 
 def expire(review: Review) -> Review:
     """The review denied by silence."""
-    return msgspec.structs.replace(review, state=ReviewState.EXPIRED)
+    return msgspec.structs.replace(lapse(review), state=ReviewState.EXPIRED)
 
 
 def cancel(review: Review) -> Review:
     """The review that its requester does not wait for any more. Nothing is approved by it, now or later."""
-    return msgspec.structs.replace(review, state=ReviewState.CANCELLED)
+    return msgspec.structs.replace(lapse(review), state=ReviewState.CANCELLED)
 
 
 def supersede(review: Review) -> Review:
     """The review that nobody needs to rule on, since the policies ask something else by now. It approves nothing."""
-    return msgspec.structs.replace(review, state=ReviewState.SUPERSEDED)
+    return msgspec.structs.replace(lapse(review), state=ReviewState.SUPERSEDED)
 
 
 def reserve(review: Review, grant_id: str) -> Review:

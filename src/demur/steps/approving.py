@@ -56,12 +56,18 @@ def match(session: Session, facts: Facts) -> bytes:
 
 def approvals(session: Session, facts: Facts) -> tuple[Approval, ...]:
     """The approvals of this action that can be used now, and after them the standing ones that cover it."""
-    exact = (
-        Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
-        for review in matching(session, facts)
-        if is_free(review, session.tx)
-    )
-    return *exact, *standing.approvals(session, facts)
+    return *given(session.tx, match(session, facts)), *standing.approvals(session, facts)
+
+
+def given(tx: Transaction, found_by: bytes) -> tuple[Approval, ...]:
+    """What people approved of the action that is found by these bytes, as far as a grant may stand on it now."""
+    reviews_ = (_reviews.decode(row.body) for row in tx.matching_reviews(found_by))
+    return tuple(of(review) for review in reviews_ if is_free(review, tx))
+
+
+def of(review: Review) -> Approval:
+    """What the approval of a review satisfies (S7.1)."""
+    return Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
 
 
 def is_free(review: Review, tx: Transaction) -> bool:

@@ -1,7 +1,8 @@
 """An approval of less than was asked, judged before it counts: as an inquiry about what is left, with the approval.
 
 1. Outside the lock: the request as it was sealed, made narrower, with every fact that rules read about it.
-2. Under the lock: judged by the policies in force, with this review's approval as a fact, and recorded as an inquiry.
+2. Under the lock: judged by the policies in force, with this review's approval and those that stand as facts, and
+   recorded as an inquiry.
 3. Where that is no allow, the approval is refused with the explanation; the inquiry stays.
 
 Clauses: S3.5, S5.3, S7.1, S7.2.
@@ -13,10 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from demur.core import evidence, narrowing, resolution
-from demur.core.resolution import Approval
 from demur.core.terms import Audience
 from demur.errors import ForgottenError, LedgerError, RulingError
-from demur.steps import deciding, inquiring
+from demur.steps import approving, deciding, inquiring
 from demur.steps import ruling as rulings
 from demur.steps.inquiring import Purpose
 
@@ -58,9 +58,9 @@ def object_to(session: Session, narrowed: Narrowed, review: Review) -> RulingErr
     if review.narrows != narrowed.before:
         message = "somebody else narrowed this action meanwhile"
         return RulingError(message, hint="look at the review again")
-    approval = Approval(review.id, tuple((panel.rule, panel.digest) for panel in review.panels))
-    prepared = narrowed.prepared
-    facts = resolution.with_approvals(prepared.facts, (approval,))
+    row, prepared = session.tx.find_review(review.id), narrowed.prepared
+    others = approving.given(session.tx, row.match) if row else ()
+    facts = resolution.with_approvals(prepared.facts, (*others, approving.of(review)))
     (found,) = inquiring.inquire(session, [replace(prepared, facts=facts)], Purpose.NARROWING)
     if found.refusal is None:
         return None
@@ -83,7 +83,5 @@ def _kept(world: World, schema: Schema, review_id: str) -> Kept:
         raise RulingError(message, hint=str(error)) from error
     if kept is None or any(name not in schema.facts for name in kept.withheld):
         message = "expected an action whose arguments are all kept, found one with secret arguments"
-        raise RulingError(
-            message, hint="what is left cannot be judged again: approve it as it was asked, or deny"
-        )
+        raise RulingError(message, hint="what is left cannot be judged again: approve it as it was asked, or deny")
     return kept
