@@ -324,3 +324,25 @@ class Story:
         self.pass_time(20)
 
     acts = (execute, execute, execute, ship, fail, refuse, let_expire, revoke, repeat, move_stop, crash)
+
+
+def grant_of(history: History, number: str = "f" * 32, **changed: Any) -> dict[str, Any]:
+    """A decision that allows, as the gate would have recorded it."""
+    decision = history.find("decision", outcome="allow")
+    members = {**decision, "grant": number, "grant_expires_at": str(history.now.plus(30)), **changed}
+    return history.add(**rest(members), kind="decision")
+
+
+def redeem(history: History, granted: dict[str, Any], /, **changed: Any) -> dict[str, Any]:
+    members = {
+        "grant": granted["grant"],
+        "decision": granted["sequence"],
+        "policy_version": granted["policy_version"],
+        "mark": "ab" * 16,
+    }
+    return history.add("grant_redeemed", **(members | changed))
+
+
+def rest(leaf: dict[str, Any]) -> dict[str, Any]:
+    own = {"type", "log", "v", "timestamp", "sequence", "writer", "previous_hash"}
+    return {name: value for name, value in leaf.items() if name not in own}

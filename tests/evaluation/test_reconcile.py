@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from demur.core.meter import Cause, Refused
 from demur.core.reconciliation import SEVERITIES, Kind, Limits, Severity
 
-from .honest import History, Story
+from . import standings
+from .honest import History, Story, grant_of, redeem, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,30 +45,8 @@ def used(history: History) -> dict[str, Any]:
     return history.find("grant_redeemed", grant=history.find("grant_completed", status="success")["grant"])
 
 
-def grant_of(history: History, number: str = "f" * 32, **changed: Any) -> dict[str, Any]:
-    """A decision that allows, as the gate would have recorded it."""
-    decision = history.find("decision", outcome="allow")
-    members = {**decision, "grant": number, "grant_expires_at": str(history.now.plus(30)), **changed}
-    return history.add(**_rest(members), kind="decision")
-
-
-def redeem(history: History, granted: dict[str, Any], /, **changed: Any) -> dict[str, Any]:
-    members = {
-        "grant": granted["grant"],
-        "decision": granted["sequence"],
-        "policy_version": granted["policy_version"],
-        "mark": "ab" * 16,
-    }
-    return history.add("grant_redeemed", **(members | changed))
-
-
 def end(history: History, decision: dict[str, Any]) -> None:
     history.add("grant_completed", grant=decision["grant"], decision=decision["sequence"], status="success")
-
-
-def _rest(leaf: dict[str, Any]) -> dict[str, Any]:
-    own = {"type", "log", "v", "timestamp", "sequence", "writer", "previous_hash"}
-    return {name: value for name, value in leaf.items() if name not in own}
 
 
 # What goes on behind the gate's back: the tool is called, and only the meter knows.
@@ -204,7 +183,7 @@ def redeemed_on_a_denial(history: History) -> None:
 
 def redeemed_again(history: History) -> None:
     redeemed = used(history)
-    history.add(**_rest(redeemed), kind="grant_redeemed")
+    history.add(**rest(redeemed), kind="grant_redeemed")
 
 
 def redeemed_after_its_time(history: History) -> None:
@@ -241,7 +220,7 @@ def redeemed_in_quarantine(history: History) -> None:
 
 def redeemed_after_broken_glass(history: History) -> None:
     history.add("glass_opened", break_glass="b" * 16, until=str(history.now.plus(600)), actions=["pay"])
-    denied = history.add("decision", **_rest(history.find("decision", outcome="deny")))
+    denied = history.add("decision", **rest(history.find("decision", outcome="deny")))
     used_glass = {"break_glass": "b" * 16, "decision": denied["sequence"], "grant": "9" * 32}
     history.add("glass_used", **used_glass, grant_expires_at=str(history.now.plus(30)))
     history.add("glass_ended", break_glass="b" * 16, cause="operator")
@@ -249,7 +228,7 @@ def redeemed_after_broken_glass(history: History) -> None:
 
 
 def glass_that_nobody_broke(history: History) -> None:
-    denied = history.add("decision", **_rest(history.find("decision", outcome="deny")))
+    denied = history.add("decision", **rest(history.find("decision", outcome="deny")))
     used_glass = {"break_glass": "b" * 16, "decision": denied["sequence"], "grant": "9" * 32}
     history.add("glass_used", **used_glass, grant_expires_at=str(history.now.plus(30)))
 
@@ -263,7 +242,7 @@ def begun_without_redemption(history: History) -> None:
 
 
 def ended_again(history: History) -> None:
-    history.add(**_rest(history.find("grant_completed")), kind="grant_completed")
+    history.add(**rest(history.find("grant_completed")), kind="grant_completed")
 
 
 def begun_and_never_ended(history: History) -> None:
@@ -298,7 +277,7 @@ def fell_silent(history: History) -> None:
 def went_on_without_heartbeats(history: History) -> None:
     for _ in range(10):
         history.wait(30)
-        history.add("decision", **_rest(history.find("decision", outcome="deny")))
+        history.add("decision", **rest(history.find("decision", outcome="deny")))
 
 
 def canary_left_out(history: History) -> None:
@@ -415,6 +394,7 @@ BYPASSES: dict[Callable[[History], None], Kind] = {
     redeemed_in_quarantine: Kind.REDEEMED_IN_QUARANTINE,
     redeemed_after_broken_glass: Kind.REDEEMED_AFTER_GLASS,
     glass_that_nobody_broke: Kind.GRANTED_ON_DENIAL,
+    **dict.fromkeys(standings.SCENES, Kind.GRANTED_BEYOND_STANDING),
     ended_without_redemption: Kind.ENDED_UNREDEEMED,
     begun_without_redemption: Kind.STARTED_UNREDEEMED,
     ended_again: Kind.ENDED_TWICE,

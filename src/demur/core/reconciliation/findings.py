@@ -32,6 +32,7 @@ class Kind(StrEnum):
 
     # The ledger alone: grants.
     GRANTED_ON_DENIAL = "granted_on_denial"
+    GRANTED_BEYOND_STANDING = "granted_beyond_standing"
     REDEEMED_WITHOUT_ALLOW = "redeemed_without_allow"
     REDEEMED_FOR_ANOTHER = "redeemed_for_another"
     REDEEMED_TWICE = "redeemed_twice"

@@ -100,6 +100,10 @@ class Leaf(msgspec.Struct, frozen=True):
     n: int = -1
     operations: int = 0
     ungranted: int = 0
+    standing: str = ""
+    state: str = ""
+    use: int = 0
+    uses: int = 0
 
     @property
     def action(self) -> str:

@@ -15,6 +15,7 @@ from demur.core.reconciliation.findings import SEVERITIES, Finding, Kind, Limits
 from demur.core.reconciliation.lives import Index, Leaf, Lives
 from demur.core.reconciliation.meters import Meters
 from demur.core.reconciliation.silence import Silence
+from demur.core.reconciliation.standings import Standings
 from demur.core.terms import Timestamp
 from demur.errors import LedgerError
 
@@ -90,6 +91,7 @@ class Run:
         self._doubted: set[str] = set()
         self._totals = dict.fromkeys(("decisions", "allowed", "denied", "deferred", "redeemed", "ended"), 0)
         self._lives = Lives(lives, self._tell, limits)
+        self._standings = Standings(lives, self._tell)
         self._silence = Silence(self._tell, limits)
         self._meters = Meters(self._lives, statements, verify, self._tell, limits)
         self._size, self._head = 0, b""
@@ -103,7 +105,7 @@ class Run:
         at = nanos(leaf.timestamp)
         self._size, self._head = record.sequence + 1, record.record_hash
         self._silence.hear(leaf, at)
-        if not (self._take_grant(leaf, at) or self._take_lever(leaf, at)):
+        if not (self._take_grant(leaf, at) or self._take_lever(leaf, at) or self._take_standing(leaf, at)):
             self._take_account(leaf, record, at)
 
     def take_statements(self, lines: Iterable[bytes]) -> None:
@@ -155,6 +157,7 @@ class Run:
             case "grant_redeemed":
                 self._totals["redeemed"] += 1
                 self._lives.redeem(leaf, at)
+                self._standings.redeem(leaf, at)
             case "grant_started":
                 self._lives.start(leaf, at)
             case "grant_completed":
@@ -184,6 +187,20 @@ class Run:
                 self._lives.hold(leaf)
             case "session_lifted":
                 self._lives.lift(leaf)
+            case _:
+                return False
+        return True
+
+    def _take_standing(self, leaf: Leaf, at: int) -> bool:
+        match leaf.type:
+            case "standing_opened":
+                self._standings.open(leaf, nanos(leaf.until))
+            case "standing_agreed":
+                self._standings.agree(leaf)
+            case "standing_used":
+                self._standings.use(leaf, at)
+            case "standing_revoked" | "standing_expired":
+                self._standings.end(leaf)
             case _:
                 return False
         return True
