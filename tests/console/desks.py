@@ -71,6 +71,13 @@ class Desk:
         assert isinstance(answer, Deferral), answer
         return answer.review_id
 
+    def take_up(self, asked: dict[str, Any], review: str, said: dict[str, Any]) -> None:
+        """What a program does that wants to follow its deferral, with what it says for the record."""
+        found = self.gate().review(review)
+        assert found is not None
+        caller = Caller("agent:assistant", Entity(type="agent", id="assistant"))
+        self.gate().request_access(asked, evaluation_id=found.audit_id, caller=caller, said=json.dumps(said).encode())
+
     def gate(self, tenant: str = "clinic") -> Gateway:
         return self.service.service.tenants.gate(tenant)
 

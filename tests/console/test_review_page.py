@@ -217,3 +217,32 @@ def test_values_that_were_erased_are_told_as_erased(a_desk: Desk, mara: Browser)
     assert page.status_code in {200, 410}
     assert "erased" in text_of(page)
     assert "erased-person" not in page.text
+
+
+def test_what_the_requester_says_is_told_as_unchecked_and_without_personal_values(a_desk: Desk, mara: Browser) -> None:
+    asked = pay(907, subject="said-by", account="DE00-SAID")
+    said = {"context": {"justification": "said-by paid DE00-SAID <i>twice</i>"}, "client": {"name": "desk app"}}
+    review = a_desk.defer(asked)
+    a_desk.take_up(asked, review, said)
+    page = mara.get(f"/desk/reviews/{review}")
+
+    assert "••• paid ••• <i>twice</i>" in text_of(page)
+    assert "Whoever asked says so. Nobody has checked it." in text_of(page)
+    assert "DE00-SAID" not in page.text
+
+
+def test_glass_that_was_broken_is_looked_at_afterwards(a_desk: Desk, mara: Browser) -> None:
+    opal = a_desk.browser("opal", Role.OPERATOR, panels=())
+    olaf = a_desk.browser("olaf", Role.REVIEWER, Role.OPERATOR, panels=())
+    gate = a_desk.gate()
+    subject = {"type": "user", "id": "bertil"}
+    opening = gate.break_glass(
+        subject=subject, actions=["print_invoice"], credential=opal.credential, reason="the house burns"
+    )
+    gate.decide({**pay(1), "action": {"name": "print_invoice", "properties": {}}})
+    gate.end_glass(opening.id, credential=opal.credential, reason="it is out")
+    reviews = [one for one in gate.reviews() if one.opened_by]
+    page = olaf.get(f"/desk/reviews/{reviews[-1].id}")
+
+    assert page.status_code == 200
+    assert "behind broken glass" in text_of(page)

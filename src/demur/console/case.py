@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from demur.console import values
+from demur.core import personal
 from demur.core import review as reviews
 from demur.core.panel import Authority
 from demur.core.review import Review, ReviewState
@@ -23,7 +24,7 @@ from demur.errors import ForgottenError, LedgerError, RulingError
 from demur.steps import delegating, explaining, ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from demur.console.page import Visit
     from demur.console.values import Value
@@ -43,6 +44,7 @@ MAX_SCANNED = 3_000
 KNOWN_KINDS = {
     "decision": "Deferred",
     "glass_used": "Done behind broken glass",
+    "access_requested": "Taken up by whoever asked",
     "review_assigned": "Taken or given to somebody",
     "review_released": "Given back",
     "review_escalated": "Put before other people",
@@ -85,6 +87,8 @@ class Case:
     objection: Objection | None
     is_mine: bool
     events: tuple[Event, ...]
+    said: tuple[tuple[str, str], ...]
+    """What whoever asked said for the record, by name, without personal values of the request."""
     precedents: tuple[Precedent, ...]
     is_changed: bool
     """Whether a rule that it was opened for has changed since, so that an approval satisfies nothing."""
@@ -125,6 +129,7 @@ def read(visit: Visit, review_id: str) -> Case | None:
             return None
         opened, gone = _opened(world, tx, row.sequence)
         mine = ruling.pseudonym(world, visit.identity.name)
+        events = _events(world, tx, row, request.review)
         return Case(
             request=request,
             sequence=row.sequence,
@@ -132,7 +137,8 @@ def read(visit: Visit, review_id: str) -> Case | None:
             gone=gone,
             objection=_objection(world, tx, row, request, person, lent),
             is_mine=request.review.holder_at(tx.now) == mine,
-            events=_events(world, tx, row, request.review),
+            events=events,
+            said=_said(world, tx, events, opened),
             precedents=precedents,
             is_changed=_is_changed(visit, request.review),
         )
@@ -262,6 +268,33 @@ def _events(world: World, tx: Transaction, row: ReviewRow, review: Review) -> tu
 
 def _event(leaf: bytes, sequence: int) -> Event:
     return msgspec.structs.replace(_events_decoder.decode(leaf), sequence=sequence)
+
+
+def _said(world: World, tx: Transaction, events: Sequence[Event], opened: Opened | None) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for sequence in (event.sequence for event in events if event.type == "access_requested"):
+        sealed = tx.find_sealed(sequence)
+        try:
+            document = msgspec.json.decode(world.vault.unseal(sealed)["said"]) if sealed else {}
+        except (LedgerError, KeyError, msgspec.DecodeError):
+            continue  # nothing was said, or it was erased
+        if opened is not None:
+            kept = opened.kept
+            document = personal.masked(document, kept.request, opened.policies.schema, kept.learned)
+        found.extend(_leaves(document))
+    return tuple(dict.fromkeys(found))
+
+
+def _leaves(document: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text and number of a document with the last part of its path."""
+    if isinstance(document, dict):
+        for key, item in document.items():
+            yield from _leaves(item, str(key))
+    elif isinstance(document, list):
+        for item in document:
+            yield from _leaves(item, name)
+    elif document is not None and document != "":
+        yield name, document if isinstance(document, str) else msgspec.json.encode(document).decode()
 
 
 def _is_changed(visit: Visit, review: Review) -> bool:
