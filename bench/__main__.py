@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from typing import TYPE_CHECKING
 
-from bench import answering, deciding, ledger, loading, over_http, postgres, remedies, single
+from bench import answering, deciding, desk, ledger, loading, over_http, postgres, remedies, single
 from bench.engines import versions
 from bench.table import Table
 from bench.timing import fsync_p50
@@ -34,6 +34,7 @@ def main() -> int:
         "postgres": lambda: [postgres.table(seconds=answering_seconds, folder=options.folder)],
         "ledger": lambda: ledger.tables(seconds=answering_seconds, folder=options.folder, has_10m=options.ten_million),
         "http": lambda: [over_http.table(seconds=answering_seconds, rounds=rounds, folder=options.folder)],
+        "desk": lambda: [desk.table(reviews=1_000 if options.quick else 10_000, folder=options.folder)],
         "load": lambda: [loading.table(folder=options.folder)],
     }
     begin = time.perf_counter()
@@ -82,7 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file too")
     parser.add_argument(
         "--only",
-        choices=("decide", "request", "remedies", "answer", "ledger", "postgres", "http", "load"),
+        choices=("decide", "request", "remedies", "answer", "ledger", "postgres", "http", "desk", "load"),
         help="one part alone",
     )
     parser.add_argument("--ten-million", action="store_true", help="proofs in a tree of ten million records too")
