@@ -72,12 +72,20 @@ def _others(rule: Rule) -> list[str]:
         value = getattr(rule, field.name)
         if field.name not in _APART and value and value != field.default:
             found.append(f"{field.name}: {_plain(value)}")
-    return [line for line in found if line not in {"resources: *", 'resources: ["*"]'}]
+    return [line for line in found if line != "resources: *"]
 
 
 def _plain(value: object) -> str:
-    told = msgspec.to_builtins(value, str_keys=True, enc_hook=str)
-    return told if isinstance(told, str) else msgspec.json.encode(told).decode()
+    return _shown(msgspec.to_builtins(value, str_keys=True, enc_hook=str))
+
+
+def _shown(value: object) -> str:
+    """A value on one line, without what is empty in it: that is what nobody wrote."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items() if item or item is False)
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value))
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _declarations(schema: Schema) -> dict[str, list[str]]:

@@ -61,6 +61,8 @@ async def overview(visit: Visit) -> Response:
         spans=[(name, text) for name, (text, _, _) in SPANS.items()],
         span=chosen,
         span_words=words,
+        summary=summary,
+        figures=_figures(summary, words, seconds // parts),
         waiting=count,
         shown=len(waiting),
         ages=ages,
@@ -70,15 +72,13 @@ async def overview(visit: Visit) -> Response:
         risks=_risks(waiting),
         refusing=await visit.run(lambda: _why_refusing(visit)),
         state=state,
-        **_counted(summary, words, seconds // parts),
     )
 
 
-def _counted(summary: Summary, words: str, width: int) -> dict[str, object]:
+def _figures(summary: Summary, words: str, width: int) -> dict[str, object]:
     """What was decided, as figures, pictures and the table that says the same."""
     total, categories = sum(summary.outcomes.values()), _categories(summary.bars)
     return {
-        "summary": summary,
         "total": total,
         "refused": total - summary.outcomes[Outcome.ALLOW],
         "categories": categories,
