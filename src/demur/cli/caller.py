@@ -1,6 +1,6 @@
 """`demur caller`: which programs may call the service, as whom and for whom.
 
-One process owns a home, so these write while no service runs on it, or through the one that does (S11.1).
+One process owns a home: these take its lease, or go through the service that has it (S11.1).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def add(
 ) -> None:
     """Add a program, or give a known one other rights and another key, and issue its API key. It is shown once."""
     from demur.steps.enrolling import LOCAL
-    from demur.wiring.callers import open_enrolment
+    from demur.wiring.desks import enrolment as open_enrolment
 
     with open_enrolment(home, log) as enrolment:
         key = enrolment.add_program(
@@ -78,7 +78,7 @@ def rotate(
 ) -> None:
     """Issue another API key for a program; the old one goes on for a while. It is shown once."""
     from demur.steps.enrolling import LOCAL
-    from demur.wiring.callers import open_enrolment
+    from demur.wiring.desks import enrolment as open_enrolment
 
     with open_enrolment(home) as enrolment:
         key = enrolment.rotate_program(name, by=LOCAL, overlap_seconds=hours * 3_600, expires_at=_in_days(days))
@@ -109,7 +109,7 @@ def list_(home: HomeOption, as_json: JsonOption = False) -> None:
 def remove(home: HomeOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Forget a program; its API keys are worth nothing from now on."""
     from demur.steps.enrolling import LOCAL
-    from demur.wiring.callers import open_enrolment
+    from demur.wiring.desks import enrolment as open_enrolment
 
     with open_enrolment(home) as enrolment:
         enrolment.remove_program(name, by=LOCAL)

@@ -29,7 +29,7 @@ def rotate_master(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         keys = gate.rotate_master(credential=secret, reason=reason)
     if as_json:
         terminal.write_json({"keys": keys})

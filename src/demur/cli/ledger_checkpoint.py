@@ -94,7 +94,7 @@ def rotate_key(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         key = gate.rotate_key(overlap=overlap, credential=secret, reason=reason)
     if as_json:
         terminal.write_json({"key": key})

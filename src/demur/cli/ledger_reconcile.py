@@ -48,7 +48,7 @@ def reconcile(
         report = comparing.reconcile(reader, files=meters or (), since=begin, until=end, watch=watched)
     place = ""
     if not dry_run:
-        with wiring.open_desk(home).gate as gate:
+        with wiring.desk(home) as gate:
             place = gate.record_reconciliation(report.members(), msgspec.json.encode(report, order="sorted"))
     if as_json:
         terminal.write_json({"verdict": report.verdict, "record": place or None, **msgspec.to_builtins(report)})

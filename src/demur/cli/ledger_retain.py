@@ -45,7 +45,7 @@ def retain(
             act = reader.plan_retention(wanted)
     else:
         secret = read_credential(credential_file)
-        with wiring.open_desk(home).gate as gate:
+        with wiring.desk(home) as gate:
             act = gate.retain(wanted, credential=secret, reason=reason)
     _show(act, as_json=as_json)
 

@@ -1,7 +1,7 @@
 """`demur lever` and `demur grant`: what operators pull when something goes wrong.
 
 Each takes the credential of a person with the role `operator`, from a file or a hidden prompt, and a reason. One
-process owns a home, so these write while no gate runs on it; a running gate has the same levers as methods (S11.1).
+process owns a home: these take its lease, or go through the service that has it (S11.1).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def kill(
         raise ConfigurationError(message, hint="give `--action`, `--actor`, both, or `--all` alone")
     whom = read_entity(actor) if actor else None
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         stop = gate.kill(actions=actions or (), actor=whom, credential=secret, reason=reason)
     _show({"stop": stop.id, "since": str(stop.since)}, as_json=as_json)
 
@@ -60,7 +60,7 @@ def release(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         gate.release(stop, credential=secret, reason=reason)
     _show({"released": stop}, as_json=as_json)
 
@@ -97,7 +97,7 @@ def break_glass(
     from demur import wiring
 
     whom, secret = read_entity(subject), read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         opening = gate.break_glass(
             subject=whom, actions=actions, seconds=minutes * 60, credential=secret, reason=reason
         )
@@ -116,7 +116,7 @@ def end(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         gate.end_glass(opening, credential=secret, reason=reason)
     _show({"ended": opening}, as_json=as_json)
 
@@ -133,7 +133,7 @@ def revoke(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         refused = gate.revoke(grant, credential=secret, reason=reason)
     if refused is not None:
         raise RulingError(refused.explain())

@@ -67,7 +67,7 @@ def register(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         added = gate.register_meter(
             name,
             resource=resource,
@@ -91,7 +91,7 @@ def submit(
 
     lines = _read(file)
     taken = 0
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         for line in lines:
             taken += gate.submit_meter(line)
     _show({"taken": str(taken), "known": str(len(lines) - taken)}, as_json=as_json)

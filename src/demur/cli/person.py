@@ -1,6 +1,7 @@
 """`demur person`: who may log in to the service, with which roles.
 
-One process owns a home, so these write while no service runs on it; administrators do the same over HTTP.
+One process owns a home: these take its lease, or go through the service that has it; administrators do the same over
+HTTP.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def add(
     The code is shown once; within a day it lets them choose a password at `/welcome`, once.
     """
     from demur.steps.enrolling import LOCAL
-    from demur.wiring.callers import open_people
+    from demur.wiring.desks import people as open_people
 
     provider = (issuer, subject) if issuer or subject else None
     with open_people(home, log) as people:
@@ -68,7 +69,7 @@ def add(
 @app.command("list")
 def list_(home: HomeOption, log: LogOption = "", as_json: JsonOption = False) -> None:
     """List who may log in, and with which roles."""
-    from demur.wiring.callers import open_people
+    from demur.wiring.desks import people as open_people
 
     with open_people(home, log) as people:
         listed = people.listed()
@@ -85,7 +86,7 @@ def list_(home: HomeOption, log: LogOption = "", as_json: JsonOption = False) ->
 def remove(home: HomeOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Forget a person and end their logins."""
     from demur.steps.enrolling import LOCAL
-    from demur.wiring.callers import open_people
+    from demur.wiring.desks import people as open_people
 
     with open_people(home) as people:
         people.remove(name, by=LOCAL)

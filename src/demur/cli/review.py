@@ -138,7 +138,7 @@ def _rule(
     from demur import wiring
 
     secret = read_credential(credential)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         after = gate.rule(review_id, verdict=verdict, reason=reason, credential=secret, **more)
     if as_json:
         terminal.write_json(_listed(after, after.state))

@@ -35,7 +35,7 @@ def take(
     from demur import wiring
 
     seconds, secret = read_seconds("--for", length), read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         _show(gate.take(review_id, credential=secret, seconds=seconds), as_json=as_json)
 
 
@@ -46,7 +46,7 @@ def release(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         _show(gate.give_back(review_id, credential=secret), as_json=as_json)
 
 
@@ -63,7 +63,7 @@ def assign(
     from demur import wiring
 
     seconds, secret = read_seconds("--for", length), read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         _show(gate.assign(review_id, to=to, credential=secret, seconds=seconds, reason=reason), as_json=as_json)
 
 
@@ -87,7 +87,7 @@ def delegate(
     except ValueError as error:
         raise ConfigurationError(f"`--until`: {error}") from error
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         lent = gate.delegate(to=to, until=end, roles=roles or (), credential=secret, reason=reason)
     told = {"delegation_id": lent.id, "roles": list(lent.roles), "until": str(lent.until)}
     if as_json:
@@ -124,7 +124,7 @@ def end_delegation(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         gate.end_delegation(delegation_id, credential=secret, reason=reason)
     typer.echo(f"ended: {delegation_id}")
 

@@ -73,7 +73,7 @@ def lift(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         gate.lift(key, credential=secret, reason=reason)
     _tell({"lifted": key}, as_json=as_json)
 
@@ -92,7 +92,7 @@ def quarantine(
     from demur import wiring
 
     whom, secret = read_entity(subject), read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         key = gate.quarantine(subject=whom, session=session, caller=caller, credential=secret, reason=reason)
     _tell({"quarantined": key}, as_json=as_json)
 

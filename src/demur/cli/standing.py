@@ -90,7 +90,7 @@ def grant(
         raise ConfigurationError(message, hint="`demur standing propose REVIEW --json` writes a scope")
     what = standing or _read_scope(scope_file or Path())
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         made = gate.standing_grant(what, credential=secret, reason=reason)
     _show(made, as_json=as_json)
 
@@ -107,7 +107,7 @@ def revoke(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         made = gate.standing_revoke(standing, credential=secret, reason=reason)
     _show(made, as_json=as_json)
 

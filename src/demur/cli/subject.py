@@ -1,7 +1,7 @@
 """`demur subject`: what is kept about a person, its erasure, and the legal holds that forbid it.
 
 Exporting and listing read only, also while a gate runs. Erasing and holding take the credential of a person with the
-role `operator` and write while no gate runs on the home; a running gate has the same as methods (S11.1).
+role `operator`; they take the lease of the home, or go through the service that has it (S11.1).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def erase(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         done = gate.erase(person, credential=secret, reason=reason)
     told = {
         "erasure": done.id,
@@ -76,7 +76,7 @@ def hold(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         placed = gate.hold(person, credential=secret, reason=reason)
     _show({"hold": placed.id, "since": str(placed.since)}, as_json=as_json)
 
@@ -93,7 +93,7 @@ def release(
     from demur import wiring
 
     secret = read_credential(credential_file)
-    with wiring.open_desk(home).gate as gate:
+    with wiring.desk(home) as gate:
         gate.release_hold(hold_id, credential=secret, reason=reason)
     _show({"released": hold_id}, as_json=as_json)
 

@@ -14,7 +14,7 @@
 - `routes/`     everything else, one noun per file; a `route` says its method, path and act, and all else follows
 - `openapi`     what the routes are, for programs; `docs` for people
 - `problems`    errors as problem documents (RFC 9457)
-- `app`         all of it together; `running` as a process
+- `app`         all of it together; `running` as a process; `doors`: for the command line of the owner, in the home
 
 Clauses: S1, S5.3, S6, S7, S11.2, S12.
 """

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from demur import wiring
 from demur.errors import ConfigurationError
-from demur.server import app
+from demur.server import app, doors
 from demur.server.callbacks import Teller
 from demur.server.identify import callers_of
 from demur.server.overload import REST, REST_SECONDS
@@ -74,7 +74,7 @@ def run(
         keys = {name: key for name, (programs, _) in known.items() if (key := programs.add_first())}
         links = {name: link for name, (_, people) in known.items() if (link := people.add_first(ADMINISTRATOR))}
         service = Service(settings, tenants, callers_of(settings, known), wiring.clock(), base_url)
-        with closing(Teller(tenants, settings.callbacks, wiring.clock(), base_url)) as teller:
+        with closing(Teller(tenants, settings.callbacks, wiring.clock(), base_url)) as teller, doors.opened(tenants):
             teller.start()
             _settle()
             _Server(_config(service, build), service, lambda: on_ready(Ready(base_url, keys, links))).run([listening])

@@ -17,6 +17,7 @@ Clauses: S5.5, S11.
 
 from demur.wiring.checkpoints import key_windows, newest_checkpoint, signed_proof, signed_roots
 from demur.wiring.databases import prepare_databases
+from demur.wiring.desks import desk
 from demur.wiring.gates import Parts, accept_rollback, open_desk, open_gate, open_reviewers, reload_policies
 from demur.wiring.keeping import Manifest, create_backup, restore_backup
 from demur.wiring.notices import Place
@@ -47,6 +48,7 @@ __all__ = [
     "check_policies",
     "clock",
     "create_backup",
+    "desk",
     "key_windows",
     "load_policies",
     "newest_checkpoint",
