@@ -126,6 +126,7 @@ def refusals(draw: st.DrawFn, outcome: Outcome | None = None) -> Refusal:
         repeat_of=draw(TEXTS),
         repeats=draw(st.integers(0, 9)),
         bar=draw(st.none() | st.sampled_from(Bar)),
+        again=draw(st.none() | TIMES),
         detail=draw(TEXTS),
     )
 
@@ -147,5 +148,7 @@ GRANTS = st.builds(
     as_of=TIMES,
     checkpoint=TEXTS,
 )
-DEFERRALS = st.builds(Deferral, review_id=NAMES, deadline=TIMES, refusal=refusals(Outcome.DEFER))
+DEFERRALS = st.builds(
+    Deferral, review_id=NAMES, deadline=TIMES, estimated=st.none() | TIMES, refusal=refusals(Outcome.DEFER)
+)
 ANSWERS = GRANTS | refusals() | DEFERRALS

@@ -13,7 +13,8 @@ import demur
 from demur.adapters.clock import ManualClock
 from demur.core.terms import Audience, parse_timestamp
 from demur.errors import RulingError
-from demur.wiring import Parts, Settings, open_gate
+from demur.evaluation.replay import Status, replay
+from demur.wiring import Parts, Settings, open_gate, open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -306,6 +307,32 @@ def test_what_people_have_no_room_for_is_denied_with_the_time_to_ask_again(offic
     assert leaf["shed"] == {"waiting": 3, "limit": 3, "risk": "low", "again": "2026-11-20T09:05:00Z"}
     assert (leaf["outcome"], leaf["escalation_triggered"], leaf.get("review")) == ("deny", False, None)
     assert len(office.gate.reviews()) == 3
+
+
+def test_a_turned_away_deferral_judges_to_the_same_again(tmp_path: Path) -> None:
+    office = open_office(tmp_path, home=tmp_path / "home")
+    answers = [pay(office, 1 + number) for number in range(4)]
+    office.gate.close()
+    reader = open_reader(tmp_path / "home")
+    found = list(replay(reader.records(), reader, reader.vault))
+    reader.close()
+    assert answers[-1].outcome == "deny"
+    assert [(item.status, item.detail) for item in found] == [(Status.SAME, "")] * 4
+
+
+def test_asking_again_before_the_time_told_counts_as_a_repeat_and_after_it_not(office: Office) -> None:
+    for number in range(3):
+        pay(office, 1 + number)
+    assert [pay(office, 9).repeats for _ in range(3)] == [0, 1, 2]
+    office.clock.advance(5 * 60)
+    assert pay(office, 9).repeats == 2
+
+
+def test_one_id_gets_the_same_answer_again(office: Office) -> None:
+    for number in range(3):
+        pay(office, 1 + number)
+    first, again = (office.gate.decide(asked("pay", amount=9) | {"request_id": "r-9"}) for _ in range(2))
+    assert (first.audit_id, first.again, first.explain()) == (again.audit_id, again.again, again.explain())
 
 
 def test_a_higher_risk_is_queued_though_too_many_wait(office: Office) -> None:

@@ -89,11 +89,19 @@ def read(told: Mapping[str, object], wanted: Wanted, *, audience: Audience = Aud
         case Outcome.DEFER:
             if not answer.decision and context.refusal and context.deferral and context.grant is None:
                 refusal = _refusal(context, context.refusal, audience)
-                return Deferral(
-                    review_id=context.deferral.review_id, deadline=_time(context.deferral.deadline), refusal=refusal
-                )
+                return _deferral(context.deferral, refusal)
     message = f"expected an answer that agrees with itself, found one with `decision` {answer.decision} and the outcome"
     raise AnswerError(f"{message} `{context.outcome}`")
+
+
+def _deferral(found: wire.Deferral, refusal: Refusal) -> Deferral:
+    estimated = found.estimated_resolution
+    return Deferral(
+        review_id=found.review_id,
+        deadline=_time(found.deadline),
+        estimated=_time(estimated) if estimated else None,
+        refusal=refusal,
+    )
 
 
 def read_refusal(told: Mapping[str, object], *, audience: Audience = Audience.AGENT) -> Refusal:
@@ -186,6 +194,7 @@ def _refusal(context: wire.Context, found: wire.Refusal, audience: Audience) -> 
         escalation_roles=found.escalation_context.roles,
         repeat_of=found.repeat_of or "",
         repeats=found.repeats,
+        again=_time(found.remediation.earliest) if found.remediation.earliest else None,
         told_to=audience,
         said_why=told.explanation,
         said_next=found.remediation.next_step,

@@ -113,6 +113,7 @@ class Remediation(msgspec.Struct, frozen=True):
     suggested_modifications: tuple[Modification, ...]
     compliant_alternatives: tuple[Alternative, ...]
     reason: NoRemedy | None = None
+    earliest: str = ""
 
 
 class Escalation(msgspec.Struct, frozen=True):
@@ -140,6 +141,7 @@ class Deferral(msgspec.Struct, frozen=True):
 
     review_id: _Name
     deadline: str
+    estimated_resolution: str | None = None
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -124,6 +124,7 @@ class Shed(msgspec.Struct, frozen=True):
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """The desk of one set of policies."""
 
+    is_declared: bool = False
     hours: Hours | None = None
     rotas: dict[str, Rota] = {}
     risk: RiskReading = RiskReading()

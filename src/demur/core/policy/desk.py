@@ -77,9 +77,9 @@ def read_desk(
     return found
 
 
-def slots(desk: Desk, *, is_declared: bool) -> tuple[Slot, ...]:
+def slots(desk: Desk) -> tuple[Slot, ...]:
     """The facts that conditions may read of the desk."""
-    waiting = (Slot(OPEN_REVIEWS, Type(Kind.INT), optional=False, source=DESK),) if is_declared else ()
+    waiting = (Slot(OPEN_REVIEWS, Type(Kind.INT), optional=False, source=DESK),) if desk.is_declared else ()
     peak = (Slot(IS_PEAK, Type(Kind.BOOL), optional=False, source=DESK),) if desk.peak else ()
     return (*peak, *waiting)
 
@@ -108,6 +108,7 @@ class _Reader:
     def desk(self) -> Desk:
         """Everything but how risk is read."""
         return Desk(
+            is_declared=True,
             hours=self._hours(),
             rotas=self._rotas(),
             timeouts=self._timeouts(),

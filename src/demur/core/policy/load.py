@@ -90,7 +90,7 @@ def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool
     for heading in headings:
         drafts.read(heading)
     _declare_findings(declared, drafts)
-    readable = desk_slots(desk, is_declared=desk_keys is not None)
+    readable = desk_slots(desk)
     schema = msgspec.structs.replace(
         _schema(declared, counters, zone, readable), repeats=read_repeats(report, headings)
     )
@@ -105,7 +105,7 @@ def _load(report: Report, headings: list[Heading], is_zone: Callable[[str], bool
         namespaces=namespaces.as_model(),
         digest="",
         locale=locale,
-        desk=msgspec.structs.replace(desk, risk=risk) if desk_keys is not None else desk,
+        desk=msgspec.structs.replace(desk, risk=risk),
     )
 
 

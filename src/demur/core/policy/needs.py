@@ -28,7 +28,7 @@ from demur.core.policy.document import AnyOf
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from demur.core.desk.plan import RiskReading
+    from demur.core.desk.plan import Mark, Measure, RiskReading
     from demur.core.policy.document import Clause, Condition, Rule
 
 
@@ -52,12 +52,20 @@ def rule_slots(rule: Rule) -> frozenset[int]:
 
 def risk_slots(reading: RiskReading, slots: Mapping[str, int]) -> frozenset[int]:
     """The slots by which a desk reads risk."""
-    found: set[int] = set()
+    found = {slots[scale.path] for measure in _measures(reading) for scale in measure.scales if scale.path in slots}
+    found.update(*(slots_read(mark.node) for mark in marks(reading)))
+    return frozenset(found)
+
+
+def marks(reading: RiskReading) -> tuple[Mark, ...]:
+    """The conditions by which a desk reads risk."""
+    return tuple(mark for measure in _measures(reading) for mark in measure.marks)
+
+
+def _measures(reading: RiskReading) -> Iterator[Measure]:
     for measure in (reading.severity, reading.reversibility, reading.blast_radius, reading.novelty):
         if measure is not None:
-            found.update(slots[scale.path] for scale in measure.scales if scale.path in slots)
-            found.update(*(slots_read(mark.node) for mark in measure.marks))
-    return frozenset(found)
+            yield measure
 
 
 def conditions(rule: Rule) -> Iterator[Condition]:
