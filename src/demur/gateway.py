@@ -29,7 +29,18 @@ from demur.core.grant import Completion
 from demur.core.record import Draft
 from demur.errors import DemurError, IntakeError, OverloadedError, StoreError
 from demur.operating import LOCAL
-from demur.steps import attesting, deciding, forgetting, inquiring, levers, redeeming, ruling, standing, telling
+from demur.steps import (
+    attesting,
+    deciding,
+    forgetting,
+    inquiring,
+    levers,
+    redeeming,
+    ruling,
+    standing,
+    superseding,
+    telling,
+)
 from demur.steps.inquiring import Purpose
 from demur.steps.session import Session
 from demur.waiting import FAILURES, Waiting
@@ -191,7 +202,8 @@ class Gateway(Waiting):
         def work(session: Session) -> None:
             session.tx.put_blob(digest, policies)
             if session.tx.find_meta("policy_version") != digest.encode():
-                session.tx.append(Draft("policy_activated", {"policy_version": digest, "operator": person}))
+                entry = session.tx.append(Draft("policy_activated", {"policy_version": digest, "operator": person}))
+                superseding.outdated(session, entry)
                 session.tx.put_meta("policy_version", digest.encode())
 
         self._do(active, work)

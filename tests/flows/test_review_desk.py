@@ -373,6 +373,20 @@ def test_an_action_with_a_secret_is_not_narrowed(shop: Shop) -> None:
 
 # What can no longer matter.
 
+MORE = """    actions: [refund]
+    when: [{name: never, expr: action.amount < 0, explain: negative}]
+  - id: second
+    effect: review
+    actions: [refund]
+    when: [{name: any, expr: action.amount > 50000, explain: large}]
+    review: {role: manager, quorum: 1, within: 1h, risk: high}
+  - id: frozen-too
+    effect: forbid
+    category: state_conflict
+    actions: [refund]
+    when:
+      - {name: frozen"""
+
 
 def change(shop: Shop, before: str, after: str) -> None:
     path = shop.parts.settings.policies / "shop.yaml"
@@ -383,7 +397,9 @@ def change(shop: Shop, before: str, after: str) -> None:
 
 def test_a_review_that_asks_changed_rules_is_superseded_by_the_one_that_replaces_it(shop: Shop) -> None:
     review = defer(shop)
-    change(shop, "risk: high", "risk: critical")
+    shop.account.is_frozen = True
+    change(shop, "    actions: [refund]\n    when:\n      - {name: frozen", MORE)
+    shop.account.is_frozen = False
     fresh = defer(shop)
     assert (state(shop, review), state(shop, fresh)) == ("superseded", "pending_review")
     assert [leaf["cause"] for leaf in leaves(shop, "review_superseded")] == ["other_rules"]
@@ -391,13 +407,33 @@ def test_a_review_that_asks_changed_rules_is_superseded_by_the_one_that_replaces
         approve(shop, review, shop.manager)
 
 
-def test_a_review_of_what_is_allowed_by_now_is_superseded(shop: Shop) -> None:
+def test_a_review_whose_rules_are_all_changed_is_superseded_when_the_policies_are(shop: Shop) -> None:
     review = defer(shop)
-    change(shop, "action.amount <= 50000", "action.amount <= 90000")
-    change(shop, "action.amount > 50000", "action.amount > 90000")
-    assert isinstance(shop.gate.decide(refund(60_000)), demur.Grant)
+    change(shop, "risk: high", "risk: critical")
     assert state(shop, review) == "superseded"
-    assert shop.gate.reviews() == ()
+    assert [leaf["cause"] for leaf in leaves(shop, "review_superseded")] == ["policy_changed"]
+    assert defer(shop) != review
+
+
+def test_a_review_stays_open_where_the_policies_that_change_leave_its_rule(shop: Shop) -> None:
+    review = defer(shop)
+    change(shop, "usage.refunds_today >= 3", "usage.refunds_today >= 4")
+    assert defer(shop) == review
+
+
+def test_a_review_of_what_is_allowed_by_now_is_superseded(tmp_path: Path) -> None:
+    policy = POLICY.replace("expr: action.amount > 50000", 'expr: "action.amount > 50000 && !account.frozen"')
+    policy = policy.replace("expr: action.amount <= 50000", 'expr: "action.amount <= 50000 || account.frozen"')
+    shop = open_shop(tmp_path, policy=policy.replace("expr: account.frozen", 'expr: "false"'))
+    try:
+        review = defer(shop)
+        shop.account.is_frozen = True
+        assert isinstance(shop.gate.decide(refund(60_000)), demur.Grant)
+        assert state(shop, review) == "superseded"
+        assert [leaf["cause"] for leaf in leaves(shop, "review_superseded")] == ["allowed"]
+        assert shop.gate.reviews() == ()
+    finally:
+        shop.gate.close()
 
 
 def test_a_review_of_what_is_forbidden_by_now_is_superseded(shop: Shop) -> None:

@@ -351,6 +351,22 @@ class Desk(RuleBasedStateMachine):
             if self.may(case, who, holding=False) is not None:
                 self.say(case, who, "approve", 0, None)
 
+    @precondition(lambda self: any(self.in_a_place(one) for one in self.rightful()))
+    @rule(data=st.data())
+    def approve_in_a_place(self, data: st.DataObject) -> None:
+        lent = [one for one in self.rightful() if self.in_a_place(one)]
+        case, who = data.draw(st.sampled_from(lent))
+        self.say(case, who, "approve", 0, None)
+
+    @precondition(lambda self: self.cases and len(self.loans) < 4)
+    @rule(lender=st.sampled_from(["mara", "zoe", "dan"]), to=st.sampled_from(["gil", "opa", "noa"]))
+    def lend_rightly(self, lender: str, to: str) -> None:
+        self.lent(lender, to, 4_000)
+
+    def in_a_place(self, one: tuple[Case, str]) -> bool:
+        stance = self.may(*one, holding=False)
+        return stance is not None and bool(stance[0])
+
     def rightful(self) -> list[tuple[Case, str]]:
         """Who may speak on what."""
         return [(case, who) for case in self.cases for who in ROLES if self.may(case, who, holding=False) is not None]
@@ -452,6 +468,9 @@ class Desk(RuleBasedStateMachine):
     @precondition(lambda self: len(self.loans) < 4)
     @rule(lender=people, to=people, seconds=st.sampled_from([100, 4_000]))
     def lend(self, lender: str, to: str, seconds: int) -> None:
+        self.lent(lender, to, seconds)
+
+    def lent(self, lender: str, to: str, seconds: int) -> None:
         lent = self.must(
             lambda: self.gate.delegate(
                 to=to, until=START.plus(self.now + seconds), credential=self.keys[lender], reason="away"
@@ -486,6 +505,8 @@ class Desk(RuleBasedStateMachine):
             self.version = "critical" if self.version == "high" else "high"
             self.write()
             reload_policies(self.parts)
+            current = {"large": self.version, "huge": "high"}
+            self.supersede(case for case in self.cases if not case.asked.items() & current.items())
 
     @precondition(lambda self: self.is_kept)
     @rule()

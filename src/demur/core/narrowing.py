@@ -99,9 +99,7 @@ def _check_bounds(item: Narrowing, asked: Value | Missing) -> None:
         message = f"expected `{item.argument}` to become less than the `{asked}` asked for, found `{item.at_most}`"
         raise RulingError(message, hint="approve it as it was asked, or less of it")
     if item.at_least is not None and item.at_least <= asked:
-        message = (
-            f"expected `{item.argument}` to become more than the `{asked}` asked for, found `{item.at_least}`"
-        )
+        message = f"expected `{item.argument}` to become more than the `{asked}` asked for, found `{item.at_least}`"
         raise RulingError(message, hint="approve it as it was asked, or deny it")
 
 

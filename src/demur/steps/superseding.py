@@ -3,6 +3,8 @@
 - Asked again, an action that is allowed outright needs nobody's approval, and one that a rule forbids would not be
   granted on one; where the policies ask other rules by now, the approval would satisfy too few (S7.1, S7.2).
 - A denial for want of knowledge says nothing of the kind: its reviews stay open.
+- When other policies come into force, the reviews go whose rules are all gone or changed: an approval would satisfy
+  none of those that ask.
 
 Clauses: S7.
 """
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from demur.steps.session import Judged, Session
 
 
+_PAGE = 500
+
+
 def supersede(session: Session, judged: Judged, entry: Entry, *, kept: str = "") -> None:
     """Supersede the open reviews of this very action that the decision `entry` leaves without a point.
 
@@ -40,6 +45,19 @@ def supersede(session: Session, judged: Judged, entry: Entry, *, kept: str = "")
             assigning.supersede(session, row, entry.sequence, cause)
             told = {"review_id": row.id, "status": reviews.ReviewState.SUPERSEDED.value, "cause": cause}
             session.news.append(News("governance.review.superseded", row.id, dict(told)))
+
+
+def outdated(session: Session, entry: Entry) -> None:
+    """Supersede the open reviews that ask by no rule of the policies which the record `entry` puts in force."""
+    tx, place = session.tx, None
+    in_force = {(rule.id, rule.digest) for rule in session.active.policies.rules}
+    while page := tx.list_reviews(states=tuple(state.value for state in reviews.OPEN), limit=_PAGE, after=place):
+        for row in page:
+            found = approving.decode(row)
+            asked = {(panel.rule, panel.digest) for panel in found.panels}
+            if found.state_at(tx.now).is_open and not found.opened_by and in_force.isdisjoint(asked):
+                assigning.supersede(session, row, entry.sequence, "policy_changed")
+        place = (page[-1].deadline, page[-1].id)
 
 
 def _is_final(decision: Decision) -> bool:
