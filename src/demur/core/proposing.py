@@ -45,7 +45,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 def propose(approved: Sequence[Case], denied: Sequence[Case], secret: Sequence[str] = ()) -> Bounds:
     """The bounds over what was approved; `secret` are paths of arguments that no case was kept with."""
-    paths = sorted({path for case in approved for path in case.arguments})
+    given = (item for case in approved for item in case.arguments.items())
+    paths = sorted({path for path, value in given if not isinstance(value, Missing)})
     bounds, words = {}, {}
     for path in paths:
         bounds[path], words[path] = _bound([case.arguments.get(path, Missing.ABSENT) for case in approved])
@@ -68,7 +69,8 @@ def propose(approved: Sequence[Case], denied: Sequence[Case], secret: Sequence[s
 
 def is_within(bounds: Mapping[str, Bound], case: Case) -> bool:
     """Whether a case lies within these bounds."""
-    return case.arguments.keys() <= bounds.keys() and all(
+    given = {path for path, value in case.arguments.items() if not isinstance(value, Missing)}
+    return given <= bounds.keys() and all(
         _fits(bound, case.arguments.get(path, Missing.ABSENT)) for path, bound in bounds.items()
     )
 
