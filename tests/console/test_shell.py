@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,3 +185,17 @@ def test_htmx_is_optional(a_desk: Desk, caplog: pytest.LogCaptureFixture, monkey
 
     assert not found.has("htmx.min.js")
     assert "build the package" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "fastapi"])
+def test_without_its_extra_the_service_says_what_to_install(tmp_path: Path, missing: str) -> None:
+    program = (
+        f"import sys; sys.modules['{missing}'] = None; from demur.cli.main import app; "
+        f"app(['serve', '--policies', '{tmp_path}', '--home', '{tmp_path}'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert "expected the extra `server`" in ended.stderr
+    assert 'pip install "demur[server]"' in ended.stderr
+    assert "Traceback" not in ended.stderr

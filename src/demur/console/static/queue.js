@@ -79,8 +79,8 @@
       total: document.getElementById("found")?.textContent,
     };
   });
-  document.addEventListener("htmx:afterSettle", () => {
-    if (!before) return;
+  const restore = () => {
+    if (!before || !queue()) return;
     const { ids, chosen, focused, isLine, total } = before;
     before = null;
     for (const row of rows()) {
@@ -94,7 +94,10 @@
     // Whoever read a line that is gone is not thrown to the top of the page.
     if (focused && !document.querySelector(`[data-row="${CSS.escape(focused)}"]`)) found?.focus({ preventScroll: true });
     if (found && found.textContent !== total) announce(found.textContent);
-  });
+  };
+  // At once after the swap, so that no key is pressed on nothing; later where the swapped element heard nothing of it.
+  document.addEventListener("htmx:afterSwap", restore);
+  document.addEventListener("htmx:afterSettle", restore);
 
   let news = [];
   let due = 0;
