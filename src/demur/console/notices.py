@@ -26,6 +26,7 @@ WORDS: Mapping[str, str] = {
     "activated": "In force. Every decision from now on is judged by these policies.",
     "rolled_back": "Rolled back. What was in force before is in force again.",
     "removed": "Removed.",
+    "standing_granted": "Granted. It is in force once everybody whom the rule asks for has agreed.",
     "standing_ended": "The standing approval has ended.",
     "bulk": "Ruled on the whole group.",
 }

@@ -16,6 +16,7 @@ from demur.console.pages import (
     queue,
     review,
     sessions,
+    standing,
 )
 
 PAGES: tuple[Page, ...] = (
@@ -24,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     *links.PAGES,
     *bulk.PAGES,
     *delegations.PAGES,
+    *standing.PAGES,
     *overview.PAGES,
     *decisions.PAGES,
     *decision.PAGES,

@@ -37,6 +37,8 @@ async def add_person(visit: Visit) -> Response:
     body = routes.Staff(
         roles=_roles(visit),
         panels=_words(visit.field("panels")),
+        groups=_words(visit.field("groups")),
+        languages=_words(visit.field("languages")),
         issuer=visit.field("issuer").strip(),
         subject=visit.field("provider_subject").strip(),
     )
