@@ -161,6 +161,40 @@ def test_a_deferral_that_a_client_was_given_is_pickled_as_a_plain_value(gate: An
     assert type(moved) is demur.Deferral
 
 
+def test_reviewers_list_and_read_what_waits(service: Place, gate: Any) -> None:
+    served, _ = service
+    person = token(served.add_person("bea", Role.REVIEWER))
+    waiting = {gate.decide(refund(amount)).review_id for amount in (63_001, 63_002, 63_003)}
+    found: set[str] = set()
+    mark = ""
+    while True:
+        page = gate.reviews(credential=person, role="supervisor", risk="high", limit=2, token=mark)
+        assert len(page.reviews) <= 2
+        found |= {str(one["review_id"]) for one in page.reviews}
+        mark = page.next_token
+        if not mark:
+            break
+    assert waiting <= found
+    one = min(waiting)
+    assert gate.review(one, credential=person)["action_intent"]["name"] == "refund"
+    gate.rule(one, verdict="reject", reason="no", credential=person)
+    assert one in {str(each["review_id"]) for each in gate.reviews(credential=person, status="denied").reviews}
+
+
+def test_who_may_not_read_reviews_is_told_and_so_is_what_cannot_be_read(service: Place, gate: Any) -> None:
+    served, _ = service
+    own, person = token(served.add("agent-1")), token(served.add_person("bea", Role.REVIEWER))
+    with pytest.raises(AccessError):
+        gate.reviews(credential=own)
+    with pytest.raises(IntakeError):
+        gate.reviews(credential=person, status="whatever")
+    for unknown in ("0" * 16, "../levers", "ü?x=1"):
+        with pytest.raises(RulingError):
+            gate.review(unknown, credential=person)
+    with demur.connect("http://127.0.0.1:9", timeout_seconds=2) as nowhere, pytest.raises(StoreError):
+        nowhere.reviews(credential=person)
+
+
 def test_a_program_cannot_rule(service: Place, gate: Any) -> None:
     served, _ = service
     answer = gate.decide(refund(62_000))

@@ -8,7 +8,7 @@ import ssl
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from demur.client import asking, waiting
+from demur.client import asking, reading, waiting
 from demur.client.asking import LOCAL
 from demur.client.line import Line, Message, UnreachableError
 from demur.client.waiting import AsyncPending
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demur.client.asking import Question
+    from demur.client.line import Reply
+    from demur.client.reading import ReviewPage
     from demur.core.evidence import Answer
     from demur.core.grant import Redemption
     from demur.core.intake import Caller
@@ -123,6 +125,29 @@ class AsyncClient:
             raise StoreError(f"nothing says that the ruling was recorded: {error}") from error
         raise StoreError(f"nothing says that the ruling was recorded: the status was {reply.status}")
 
+    async def reviews(
+        self,
+        *,
+        credential: str,
+        status: str = "",
+        risk: str = "",
+        role: str = "",
+        limit: int = 0,
+        token: str = "",
+    ) -> ReviewPage:
+        """The reviews that a person with this credential may read, the earliest deadline first; the open ones where no
+        `status` is named. `token` is the `next_token` of the page before.
+
+        Raises `AccessError`, `IntakeError` for a filter that is none, and `StoreError` where they cannot be read.
+        """
+        return reading.page(
+            await self._read(reading.path(status=status, risk=risk, role=role, limit=limit, token=token), credential)
+        )
+
+    async def review(self, review_id: str, *, credential: str) -> dict[str, object]:
+        """One review as a reviewer sees it, as JSON has it; raises as `reviews`, and `RulingError` where it is none."""
+        return reading.members(await self._read(reading.path(f"/{quote(review_id, safe='')}"), credential))
+
     async def claim(self, review_id: str) -> Answer:
         """What came of a review of this program's own: the grant of the action that was deferred, judged again.
 
@@ -157,6 +182,13 @@ class AsyncClient:
         except TimeoutError:
             pass
         return ReviewState.PENDING
+
+    async def _read(self, path: str, credential: str) -> Reply:
+        _check_credential(credential)
+        try:
+            return await self._line.ask(Message("GET", path, None, asking.new_id(), credential))
+        except UnreachableError as error:
+            raise StoreError(f"the reviews cannot be read: {error}") from error
 
     async def _claim(self, review_id: str, wanted: Wanted | None) -> Answer:
         path, request_id = f"/reviews/{quote(review_id, safe='')}/claim", asking.new_id()

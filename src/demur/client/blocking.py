@@ -11,7 +11,7 @@ import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as LateError
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 from demur.client import asking
 from demur.client.asking import LOCAL
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
     from pathlib import Path
 
+    from demur.client.reading import ReviewPage
     from demur.core.evidence import Answer
     from demur.core.grant import Redemption
     from demur.core.intake import Caller
@@ -96,6 +97,19 @@ class Client:
         """As `AsyncClient.complete`."""
         work = self._run(lambda client: client.complete(grant_id, status), asking.unavailable)
         return self._result(work, asking.unavailable)
+
+    def reviews(
+        self, *, credential: str, status: str = "", risk: str = "", role: str = "", limit: int = 0, token: str = ""
+    ) -> ReviewPage:
+        """As `AsyncClient.reviews`."""
+        asked = {"status": status, "risk": risk, "role": role, "token": token}
+        work = self._run(lambda client: client.reviews(credential=credential, limit=limit, **asked), _unread)
+        return self._result(work, _unread)
+
+    def review(self, review_id: str, *, credential: str) -> dict[str, object]:
+        """As `AsyncClient.review`."""
+        work = self._run(lambda client: client.review(review_id, credential=credential), _unread)
+        return self._result(work, _unread)
 
     def review_state(self, review_id: str) -> ReviewState:
         """As `AsyncClient.review_state`."""
@@ -211,6 +225,10 @@ def _lose(future: Future[T], lost: Callable[[str], T], why: str) -> None:
 
 def _unrecorded(why: str) -> ReviewState:
     raise StoreError(f"nothing says that the ruling was recorded: {why}")
+
+
+def _unread(why: str) -> NoReturn:
+    raise StoreError(f"the reviews cannot be read: {why}")
 
 
 def _pending(why: str) -> ReviewState:
