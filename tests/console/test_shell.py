@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from demur.console.files import Files
 from demur.console.page import CSP
@@ -199,3 +200,21 @@ def test_without_its_extra_the_service_says_what_to_install(tmp_path: Path, miss
     assert "expected the extra `server`" in ended.stderr
     assert 'pip install "demur[server]"' in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("referer", "sent_to"),
+    [
+        ("https://pdp.example.com/desk/reviews/abc?do=approve", "/login?next=/desk/reviews/abc"),
+        ("https://evil.example/desk/reviews/abc", "/login?next=/desk"),
+        ("", "/login?next=/desk"),
+        ("https://pdp.example.com//evil.example", "/login?next=/desk"),
+    ],
+)
+def test_whoever_sends_a_form_too_late_comes_back_to_its_page(a_desk: Desk, referer: str, sent_to: str) -> None:
+    stranger = TestClient(a_desk.service.client.app, base_url="https://pdp.example.com")
+    response = stranger.post(
+        "/desk/reviews/abc/rule", data={"verdict": "approve"}, headers={"Referer": referer}, follow_redirects=False
+    )
+
+    assert (response.status_code, response.headers["location"]) == (303, sent_to)

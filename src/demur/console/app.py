@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
@@ -113,11 +113,20 @@ def _page_of(problem: Response, request: HttpRequest, drawing: Drawing) -> Respo
 
 def _to_log_in(request: HttpRequest) -> Response:
     is_reading = request.method in cookies.SAFE
-    asked = quote(request.scope["path"], safe="/") + (f"?{request.url.query}" if request.url.query else "")
-    wanted = (login.within(asked) if is_reading else "") or HOME
+    wanted = login.within(_asked(request) if is_reading else _form_of(request)) or HOME
     if is_reading and request.headers.get("sec-fetch-site") == "cross-site" and not cookies.kept(request):
         return pages.step_on(wanted)
     where = f"/login?next={quote(wanted, safe='/')}"
     if "hx-request" in request.headers:  # a script would follow the redirect and show the form inside the page
         return Response(status_code=204, headers={"HX-Redirect": where})
     return RedirectResponse(where, 303)
+
+
+def _asked(request: HttpRequest) -> str:
+    return quote(request.scope["path"], safe="/") + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _form_of(request: HttpRequest) -> str:
+    """The page of ours whose form was sent, "" where the browser does not say."""
+    sent = urlsplit(request.headers.get("referer", ""))
+    return sent.path if sent.netloc == request.headers.get("host", "") else ""
