@@ -24,7 +24,7 @@ from demur.core.resolution import Approval, Facts
 from demur.core.review import Review, ReviewState
 from demur.core.terms import Outcome
 from demur.errors import RulingError
-from demur.steps import standing
+from demur.steps import queue, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -183,6 +183,7 @@ def reserve(session: Session, judged: Judged, grant_id: str) -> tuple[str, ...]:
 
 def put_review(tx: Transaction, row: ReviewRow, review: Review) -> None:
     """The row with the review as it stands now."""
+    queue.note_end(tx, row, review)
     tx.put_review(
         msgspec.structs.replace(row, state=review.state.value, deadline=review.deadline, body=_encode(review))
     )

@@ -30,12 +30,12 @@ from demur.steps import approving, precedents, queue, ruling
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from demur.core.desk.kind import Kind
     from demur.core.desk.plan import Mark
     from demur.core.policy.document import Rule
     from demur.core.record import Entry
     from demur.core.review import Review
     from demur.core.terms import State
-    from demur.steps.queue import Kind
     from demur.steps.session import Judged, Session
 
 _ARGUMENT = "action."

@@ -5,14 +5,16 @@ Clauses: S4.2, S7.3.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from demur.core.desk import timing
+from demur.core.desk.kind import Kind
 from demur.core.desk.novelty import Past
-from demur.core.desk.timing import Served, Service
+from demur.core.desk.timing import Served
 from demur.core.policy.desk import IS_PEAK, OPEN_REVIEWS
 from demur.core.review import OPEN, Review, ReviewState
 from demur.core.terms import NANOS, Missing, Timestamp
@@ -27,16 +29,13 @@ PAGE = 500
 """Reviews that are read at a time."""
 MAX_MEASURED = 12
 """Ended reviews of a kind that are looked at when another is opened."""
+MAX_KINDS = 1_024
+"""Kinds that are remembered."""
+_ENDED = "desk.ended."
 _OPEN = tuple(state.value for state in OPEN)
+_RULED = frozenset({ReviewState.APPROVED, ReviewState.DENIED})
 _APPROVED = frozenset({ReviewState.APPROVED, ReviewState.RESERVED, ReviewState.EXECUTED})
 _reviews = msgspec.msgpack.Decoder(Review)
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """What the last ended reviews of one kind tell: how long they took, and for whom they were approved."""
-
-    service: Service | None
-    past: tuple[Past, ...]
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +101,25 @@ def fact(session: Session, path: str) -> int | bool | Missing:
     return Missing.UNKNOWN
 
 
+def note_end(tx: Transaction, row: ReviewRow, review: Review) -> None:
+    """People ended a review: from now on what is known of its kind is looked up anew, by every replica."""
+    if row.topic and row.state in _OPEN and review.state in _RULED:
+        tx.put_meta(_ENDED + row.topic.hex(), secrets.token_bytes(8))
+
+
 def look(session: Session, topic: bytes) -> Kind:
-    """What is known of reviews of this kind: a bounded read, whatever the ledger holds."""
+    """What is known of reviews of this kind; read again only after people ended one."""
+    known, mark = session.active.kinds, session.tx.find_meta(_ENDED + topic.hex())
+    found = known.get(topic)
+    if found is None or found[0] != mark:
+        if len(known) >= MAX_KINDS:
+            known.clear()
+        found = known[topic] = mark, _read(session, topic)
+    return found[1]
+
+
+def _read(session: Session, topic: bytes) -> Kind:
+    """A bounded read, whatever the ledger holds."""
     rows = session.tx.ended_reviews(topic, limit=MAX_MEASURED)
     ended = [_reviews.decode(row.body) for row in rows]
     served = [Served(item.opened_at, item.rulings[-1].at) for item in ended if item.rulings]

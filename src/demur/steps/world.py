@@ -23,6 +23,7 @@ from demur.ports import LedgerState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from demur.core.desk.kind import Kind
     from demur.core.desk.routing import Colleague
     from demur.core.policy.index import PolicySet
     from demur.core.record import Sealed
@@ -119,6 +120,8 @@ class Active:
     """The sources that may keep a caller waiting."""
     counting: dict[str, tuple[Counter, ...]]
     """For every declared action, the counters that count it."""
+    kinds: dict[bytes, tuple[bytes | None, Kind]] = field(default_factory=dict)
+    """What is known of reviews, by what they are about, and the mark under which it was read; under the lock alone."""
 
     @classmethod
     def of(cls, policies: PolicySet, sources: Sources) -> Active:
