@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 import pytest
 from starlette.datastructures import QueryParams
 
-from demur.console import lines
-from demur.console.lines import Me, Wanted
+from demur.console import case, lines
+from demur.console.lines import Lines, Me, Wanted
 from demur.core.access import Role
+from demur.core.intake import Caller
 from demur.core.panel import Panel, Ruling, Verdict
 from demur.core.review import Review, ReviewState
-from demur.core.terms import Timestamp
+from demur.core.terms import Entity, Timestamp
 from demur.errors import IntakeError
 from tests.console.desks import Browser, Desk, desk, text_of
 from tests.console.requests import delete, pay, send
@@ -185,6 +186,43 @@ def test_a_filter_that_is_none_is_told_on_a_page(mara: Browser) -> None:
 
     assert page.status_code == 400
     assert "expected one of `critical`" in text_of(page).lower()
+
+
+def test_what_is_read_again_is_what_reading_everything_gives(a_desk: Desk, mara: Browser) -> None:
+    store, kept = a_desk.service.service.tenants.parts("clinic").world.store, Lines()
+    kept.open(store)
+    gate, credential = a_desk.gate(), mara.credential
+
+    def matches() -> None:
+        assert kept.open(store) == Lines().open(store)
+
+    names = [a_desk.defer(send(f"again-{number}")) for number in range(5)]
+    matches()
+    gate.take(names[0], credential=credential)
+    matches()
+    gate.give_back(names[0], credential=credential)
+    matches()
+    gate.rule(names[1], verdict="approve", reason="r", credential=credential)
+    matches()
+    gate.decide(send("again-1"), caller=Caller("agent:assistant", Entity(type="agent", id="assistant")))
+    matches()
+    late = a_desk.defer({**pay(3), "action": {"name": "hurry", "properties": {}}})
+    a_desk.wait(late, "expired")
+    gate.reviews(limit=1)
+    matches()
+    two = a_desk.defer(pay(30_003))
+    gate.rule(two, verdict="approve", reason="r", credential=credential)
+    matches()
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"), [("b", "a", "c"), ("a", "", "b"), ("c", "b", ""), ("between", "b", "c")]
+)
+def test_the_next_review_is_the_one_with_the_next_deadline(name: str, before: str, after: str) -> None:
+    waiting = [review("a", minutes=1), review("b", minutes=2), review("c", minutes=4)]
+    looked_at = next((one for one in waiting if one.id == name), review(name, minutes=3, state=ReviewState.DENIED))
+
+    assert case.neighbours(waiting, looked_at) == (before, after)
 
 
 # ---- several together ----
