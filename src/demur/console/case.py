@@ -115,12 +115,15 @@ class Case:
         return next((one for one in self.precedents if one.outcome.value == "approved"), None)
 
 
-def read(visit: Visit, review_id: str) -> Case | None:
-    """The case; `None` where there is no such review. Raises `StoreError` and `LedgerError`."""
+def read(visit: Visit, review_id: str, *, precedents: int = 0) -> Case | None:
+    """The case, with at most so many precedents; `None` where there is no such review.
+
+    Raises `StoreError` and `LedgerError`.
+    """
     world, gate = visit.parts.world, visit.gate
     person = world.reviewers.identify(visit.credential) if visit.identity.is_person else None
     lent = delegating.loans(world, person) if person else ()
-    precedents = gate.precedents(review_id, limit=PRECEDENTS)
+    alike = gate.precedents(review_id, limit=precedents)
 
     def query(tx: Transaction) -> Case | None:
         row = tx.find_review(review_id)
@@ -139,7 +142,7 @@ def read(visit: Visit, review_id: str) -> Case | None:
             is_mine=request.review.holder_at(tx.now) == mine,
             events=events,
             said=_said(world, tx, events, opened),
-            precedents=precedents,
+            precedents=alike,
             is_changed=_is_changed(visit, request.review),
         )
 

@@ -112,7 +112,7 @@ async def _page(
     visit: Visit, *, refused: DemurError | None = None, revealed: Revealed | None = None, status: int = 200
 ) -> Response:
     named = visit.path("review")
-    found = await visit.run(lambda: case.read(visit, named))
+    found = await visit.run(lambda: case.read(visit, named, precedents=case.PRECEDENTS))
     if found is None:
         raise _none()
     all_open = await visit.run(lambda: visit.lines.open(visit.parts.world.store))
