@@ -141,7 +141,11 @@ class Courier:
         self._thread = threading.Thread(target=self._run, name=f"demur-outbox-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Begin to tell what is recorded from now on, or from where the last courier of this sink ended."""
+        try:
+            self._submit(self._begin)
+        except StoreError as error:  # it begins once the store can be written
+            _logger.warning("sink `%s` has not begun yet: %s", self._name, error)
         self._thread.start()
 
     def stop(self) -> None:
@@ -256,6 +260,10 @@ class Courier:
         held = msgspec.structs.replace(place, holder=self._holder, held_until=until)
         _write(tx, self._name, held)
         return held
+
+    def _begin(self, tx: Transaction) -> None:
+        if _read(tx, self._name) is None:
+            _write(tx, self._name, Place(next=tx.head.size))
 
     def _give_back(self, tx: Transaction) -> None:
         place = _read(tx, self._name)
