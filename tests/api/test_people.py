@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from demur.core.access import Role
+from demur.errors import IntakeError
 from demur.server import cookies
 from demur.server.problems import TooManyError
 from demur.server.throttle import Throttle
@@ -271,3 +272,24 @@ def test_the_store_keeps_no_password(service: Enrolled) -> None:
 
     assert PASSWORD.encode() not in kept
     assert b"$argon2id$v=19$m=65536,t=3,p=4$" in kept
+
+
+def test_whoever_belongs_to_a_group_rules_as_one_of_it_and_everybody_is_known_by_it(service: Enrolled) -> None:
+    people = service.people()
+    link = people.add(
+        "zoë", by=LOCAL, roles=[Role.REVIEWER], panels=["manager"], groups=["north", "east"], languages=["de", "tr"]
+    )
+    post(service, "/welcome", link=link, password=PASSWORD)
+    credential = log_in(service, "zoë").json()["credential"]
+
+    assert people.reviewer(credential).roles == {"manager", "@east", "@north"}
+    (found,) = people.everybody()
+    assert (found.name, set(found.roles), set(found.groups)) == ("zoë", {"manager"}, {"north", "east"})
+    (listed,) = [one for one in people.listed() if one["name"] == "zoë"]
+    assert (listed["groups"], listed["languages"]) == (["east", "north"], ["de", "tr"])
+
+
+@pytest.mark.parametrize(("group", "language"), [("no blank", "de"), ("@north", "de"), ("north", "german!")])
+def test_what_is_no_group_or_language_is_refused(service: Enrolled, group: str, language: str) -> None:
+    with pytest.raises(IntakeError, match=r"a group|a language tag"):
+        service.people().add("mara", by=LOCAL, roles=[Role.REVIEWER], groups=[group], languages=[language])

@@ -62,17 +62,22 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 def state(session: Session) -> Waiting:
     """The queue as it stands, without what is overdue."""
-    now = session.tx.now
-    found = [review for _, review in open_reviews(session.tx) if review.state_at(now) is not ReviewState.EXPIRED]
-    oldest = min((review.opened_at for review in found), default=None)
-    peak = session.active.policies.desk.peak
+    now, peak = session.tx.now, session.active.policies.desk.peak
+    oldest: Timestamp | None = None
+    held, by_risk, deadlines = 0, Counter[str](), []
+    for _, review in open_reviews(session.tx):
+        if review.deadline > now:
+            oldest = review.opened_at if oldest is None else min(oldest, review.opened_at)
+            held += bool(review.holder_at(now))
+            by_risk[review.risk] += 1
+            deadlines.append(review.deadline)
     return Waiting(
-        reviews=len(found),
-        held=sum(1 for review in found if review.holder_at(now)),
+        reviews=len(deadlines),
+        held=held,
         oldest_seconds=None if oldest is None else (now.nanos - oldest.nanos) / NANOS,
-        next_deadline=min((review.deadline for review in found), default=None),
-        by_risk=dict(Counter(review.risk for review in found)),
-        is_peak=bool(peak) and len(found) >= peak,
+        next_deadline=min(deadlines, default=None),
+        by_risk=dict(by_risk),
+        is_peak=bool(peak) and len(deadlines) >= peak,
     )
 
 
