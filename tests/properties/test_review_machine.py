@@ -351,21 +351,17 @@ class Desk(RuleBasedStateMachine):
             if self.may(case, who, holding=False) is not None:
                 self.say(case, who, "approve", 0, None)
 
-    @precondition(lambda self: any(self.in_a_place(one) for one in self.rightful()))
-    @rule(data=st.data())
-    def approve_in_a_place(self, data: st.DataObject) -> None:
-        lent = [one for one in self.rightful() if self.in_a_place(one)]
-        case, who = data.draw(st.sampled_from(lent))
-        self.say(case, who, "approve", 0, None)
-
-    @precondition(lambda self: self.cases and len(self.loans) < 4)
-    @rule(lender=st.sampled_from(["mara", "zoe", "dan"]), to=st.sampled_from(["gil", "opa", "noa"]))
-    def lend_rightly(self, lender: str, to: str) -> None:
-        self.lent(lender, to, 4_000)
-
-    def in_a_place(self, one: tuple[Case, str]) -> bool:
-        stance = self.may(*one, holding=False)
-        return stance is not None and bool(stance[0])
+    @precondition(lambda self: self.rightful())
+    @rule(data=st.data(), to=st.sampled_from(["gil", "opa", "noa"]), is_first=st.booleans())
+    def approve_in_a_place(self, data: st.DataObject, to: str, is_first: bool) -> None:
+        """Lender and delegate both try, in either order."""
+        case, lender = data.draw(st.sampled_from(self.rightful()))
+        if lender in {to, "opa"}:
+            return
+        if not any((loan.lender, loan.to) == (lender, to) for loan in self.loans):
+            self.lent(lender, to, 4_000)
+        for who in (lender, to) if is_first else (to, lender):
+            self.say(case, who, "approve", 0, None)
 
     def rightful(self) -> list[tuple[Case, str]]:
         """Who may speak on what."""
