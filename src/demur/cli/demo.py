@@ -115,9 +115,7 @@ class Desk:
     def __init__(self, teller: Teller, gate: Gateway, home: Path) -> None:
         from demur import Caller, guard
 
-        self._teller = teller
-        self._home = home
-        self._ran = 0
+        self._teller, self._home, self._ran = teller, home, 0
         self._said: set[str] = set()
         self.answer: str | Refusal | Deferral = ""
         caller = Caller(ASSISTANT)
