@@ -31,10 +31,11 @@ _TOO_WIDE = """
   const room = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= room) return [];
   const isCut = (element) => element && (getComputedStyle(element).overflowX !== 'visible' || isCut(element.parentElement));
-  const sticksOut = (element) => element.getBoundingClientRect().right > room + 1 && !isCut(element.parentElement);
-  return [...document.querySelectorAll('body *')]
-    .filter((element) => sticksOut(element) && ![...element.children].some(sticksOut))
-    .slice(0, 8).map((element) => element.outerHTML.slice(0, 200));
+  const sticksOut = (element) => element.getBoundingClientRect().right > room + 1;
+  const all = [...document.querySelectorAll('body *')].filter(sticksOut);
+  const free = all.filter((element) => !isCut(element.parentElement));
+  const found = (free.length ? free : all).filter((element) => ![...element.children].some(sticksOut));
+  return [`${document.documentElement.scrollWidth} wide`, ...found.slice(0, 8).map((element) => element.outerHTML.slice(0, 200))];
 }
 """
 

@@ -1,7 +1,8 @@
 """How long pages take at the server where many reviews wait, and precedents where many were ruled on.
 
-Pages are asked for over HTTP from the same machine, one after the other, by somebody who is logged in; what is told is
-the time from the request to the last byte. Waiting reviews are opened through the gate, as requests open them.
+Pages are asked for over HTTP from the same process, one after the other, by somebody who is logged in; what is told is
+the time from the request to the last byte, and the processor's time in it, of service and client together: on a machine
+that does other things too the first says little. Waiting reviews are opened through the gate, as requests open them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def load(folder: Path, reviews: int, *, times: int) -> None:
         began = time.monotonic()
         ruled = _fill(opened, reviews)
         _tell(f"{reviews} reviews wait and {ruled} were ruled on, made in {time.monotonic() - began:.0f} s")
-        _tell(f"{'page':<58}{'p50':>9}{'p99':>9}{'max':>9}{'bytes':>9}")
+        _tell(f"{'page':<58}{'p50':>9}{'p99':>9}{'max':>9}{'cpu p50':>9}{'bytes':>9}")
         for name, path in _pages(opened):
             _measure_page(opened, name, path, times)
         gate = opened.service.tenants.gate(TENANTS[0])
@@ -112,16 +113,18 @@ def _precedents(gate: Any, review: str) -> Callable[[], object]:
     return lambda: gate.precedents(review, limit=3)
 
 
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that passed, and seconds of the processor."""
+    began, worked = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - worked
 
 
-def _row(name: str, taken: list[float], size: int) -> None:
-    ordered = sorted(taken)
-    half, most = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))]
-    _tell(f"{name:<58}" + "".join(f"{1_000 * one:>6.0f} ms" for one in (half, most, ordered[-1])) + f"{size:>9}")
+def _row(name: str, taken: list[tuple[float, float]], size: int) -> None:
+    passed, worked = (sorted(one) for one in zip(*taken, strict=True))
+    last = len(passed) - 1
+    shown = (passed[last // 2], passed[round(0.99 * last)], passed[last], worked[last // 2])
+    _tell(f"{name:<58}" + "".join(f"{1_000 * one:>6.0f} ms" for one in shown) + f"{size:>9}")
 
 
 def _tell(line: str) -> None:

@@ -26,7 +26,7 @@ def filled(path: str, known: dict[str, str]) -> str:
 
 
 def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
-    """What stands in paths: the review whose deadline is next, the newest record of a decision, the policies in force."""
+    """What stands in paths: the review whose deadline is last, the newest record of a decision, the policies in force."""
     gate = house.service.tenants.gate(tenant)
     waiting = gate.reviews(limit=50)
     groups: dict[tuple[object, str], list[str]] = {}
@@ -36,13 +36,13 @@ def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
     numbers = [leaf["sequence"] for leaf in house.records("decision", tenant)]
     version = gate.policy_version
     return {
-        "review": waiting[0].id if waiting else "none",
+        "review": waiting[-1].id if waiting else "none",
         "sequence": str(numbers[-1]) if numbers else "0",
         "digest": version,
         "version": version,
         "name": "mara",
         "alike": "&review=".join(alike[:5]),
-        "link": link(house, waiting[0].id, tenant) if waiting else "none",
+        "link": link(house, waiting[-1].id, tenant) if waiting else "none",
         **dict.fromkeys(("stop_id", "opening_id", "key", "standing", "delegation"), "none"),
     }
 

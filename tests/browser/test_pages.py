@@ -10,12 +10,13 @@ from typing import Any
 import axe_playwright_python  # type: ignore[import-untyped]  # only its copy of axe is used
 import httpx2
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import browsing, story
 from tests.browser.browsing import Visit
 from tests.browser.conftest import Visiting
 from tests.browser.house import House, house
-from tests.browser.places import DOORS, places
+from tests.browser.places import DOORS, parameters, places
 from tests.browser.reading import Reading
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
@@ -150,3 +151,45 @@ def test_reading_finds_what_is_wrong() -> None:
     ):
         assert Reading(f'<html lang="en"><h1>x</h1>{text}</html>').faults, text
     assert Reading('<html lang="en"><h1>x</h1><label>a<input></label><p>b</html>').faults == []
+
+
+def test_dialogs_and_refusals_keep_nobody_out(home: House, visiting: Visiting) -> None:
+    """What opens over a page, what a page tells when something was not done, and what lies folded."""
+    visit = visiting(story.staff(home)[0], color_scheme="dark")
+    page, review = visit.page, parameters(home)["review"]
+    found: list[str] = []
+
+    visit.go("/desk")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    found += violations(visit)
+
+    visit.go(f"/desk/reviews/{review}")
+    page.get_by_role("button", name="Reveal").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    found += violations(visit)
+    page.keyboard.press("Escape")
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found += violations(visit)
+
+    page.get_by_role("form", name="Deny").get_by_label("Reason").fill(" ")
+    page.get_by_role("form", name="Deny").get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    found += violations(visit)
+
+    visit.go("/desk?q=no-such-review")
+    found += violations(visit)
+    visit.go("/desk/playground")
+    page.get_by_role("button", name="Judge").click()
+    page.wait_for_load_state()
+    found += violations(visit)
+
+    visit.context.clear_cookies()
+    visit.go("/login")
+    for label in ("Tenant", "Name", "Password"):
+        page.get_by_label(label).fill("nobody at all")
+    page.get_by_label("Password").press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    found += violations(visit)
+
+    assert found == []
