@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ import demur
 from demur.core.scope import MAX_DAYS, Bound, Scope
 from demur.core.standing import StandingState
 from demur.errors import RulingError
+from demur.evaluation.reconcile import reconcile
+from demur.evaluation.replay import Status, replay
+from demur.wiring import open_reader
 from tests.flows.shop import POLICY, START, open_shop, refund
 
 if TYPE_CHECKING:
@@ -344,3 +348,49 @@ def test_of_many_threads_as_many_are_granted_as_there_are_uses(shop: Shop) -> No
         thread.join()
     assert sorted(type(answer).__name__ for answer in answers).count("Grant") == 5
     assert sorted(leaf["use"] for leaf in leaves(shop, "standing_used")) == [1, 2, 3, 4, 5]
+
+
+# What others make of the ledger.
+
+
+def test_decisions_on_it_are_judged_the_same_again_and_reconciled(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path, home=tmp_path / "home")
+    grant(shop)
+    answer = ask(shop)
+    shop.gate.redeem(answer.token, {"amount": 60_000})
+    ask(shop)
+    ask(shop)
+    shop.clock.advance(DAY)
+    shop.gate.close()
+    with contextlib.closing(open_reader(tmp_path / "home")) as reader:
+        found = list(replay(reader.records(), reader, reader.vault))
+        report = reconcile(reader)
+    assert {finding.status for finding in found} == {Status.SAME}
+    assert "granted_beyond_standing" not in report.kinds
+
+
+def test_an_inquiry_uses_nothing(shop: Shop) -> None:
+    grant(shop, uses=1)
+    (told,) = shop.gate.inquire([refund(60_000, subject="bob")])
+    assert told.outcome == "allow"
+    assert leaves(shop, "standing_used") == []
+    assert isinstance(ask(shop), demur.Grant)
+
+
+def test_a_grant_of_before_lives_on_when_it_is_revoked(shop: Shop) -> None:
+    one = grant(shop)
+    answer = ask(shop)
+    shop.gate.standing_revoke(one.id, credential=shop.manager, reason="enough")
+    assert isinstance(shop.gate.redeem(answer.token, {"amount": 60_000}), demur.Redemption)
+    assert isinstance(ask(shop), demur.Deferral)
+
+
+def test_behind_broken_glass_nothing_of_it_is_used(shop: Shop) -> None:
+    operator = shop.parts.book.add("olga", ["operator"])
+    grant(shop)
+    shop.account.is_frozen = True
+    shop.gate.break_glass(
+        subject={"type": "user", "id": "bob"}, actions=["refund"], seconds=60, credential=operator, reason="urgent"
+    )
+    assert isinstance(ask(shop), demur.Grant)
+    assert leaves(shop, "standing_used") == []
