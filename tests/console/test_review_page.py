@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from demur import wiring
 from demur.core.access import Role
-from tests.console.desks import Browser, Desk, desk, text_of
+from tests.console.desks import POLICIES, Browser, Desk, desk, text_of
 from tests.console.requests import delete, pay, send
 
 
@@ -246,3 +249,26 @@ def test_glass_that_was_broken_is_looked_at_afterwards(a_desk: Desk, mara: Brows
 
     assert page.status_code == 200
     assert "behind broken glass" in text_of(page)
+
+
+def test_a_long_value_can_be_read_to_its_end(a_desk: Desk, mara: Browser) -> None:
+    memo = "nothing to see here. " * 60 + "AND EVERYTHING ELSE TOO"
+    page = mara.get(f"/desk/reviews/{a_desk.defer(pay(908, memo=memo))}")
+
+    assert "AND EVERYTHING ELSE TOO" in text_of(page)
+    assert f"({len(memo)} characters)" in text_of(page)
+
+
+def test_a_review_that_the_policies_have_overtaken_says_so(tmp_path: Path) -> None:
+    policies = tmp_path / "policies"
+    shutil.copytree(POLICIES, policies)
+    with desk(tmp_path / "homes", policies) as opened:
+        mara = opened.browser("mara", Role.REVIEWER)
+        review = opened.defer(send("d-1"))
+        document = policies / "desk.yaml"
+        text = document.read_text()
+        document.write_text(text.replace("review: {role: manager, within: 48h", "review: {role: manager, within: 47h"))
+        wiring.reload_policies(opened.service.service.tenants.parts("clinic"))
+
+        told = text_of(mara.get(f"/desk/reviews/{review}"))
+        assert "It is superseded; nothing is left to rule on. The policies ask something else by now." in told

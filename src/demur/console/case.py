@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 PRECEDENTS = 5
 MAX_SCANNED = 3_000
 """Records after the opening that are looked through for what happened to a review."""
+_ENDED = {
+    ReviewState.SUPERSEDED: "The policies ask something else by now. Asked again, the action is judged by them.",
+    ReviewState.EXPIRED: "Whoever asked can ask again.",
+    ReviewState.CANCELLED: "Whoever asked has given it up.",
+}
 KNOWN_KINDS = {
     "decision": "Deferred",
     "glass_used": "Done behind broken glass",
@@ -90,8 +95,6 @@ class Case:
     said: tuple[tuple[str, str], ...]
     """What whoever asked said for the record, by name, without personal values of the request."""
     precedents: tuple[Precedent, ...]
-    is_changed: bool
-    """Whether a rule that it was opened for has changed since, so that an approval satisfies nothing."""
 
     @property
     def review(self) -> Review:
@@ -143,7 +146,6 @@ def read(visit: Visit, review_id: str, *, precedents: int = 0) -> Case | None:
             events=events,
             said=_said(world, tx, events, opened),
             precedents=alike,
-            is_changed=_is_changed(visit, request.review),
         )
 
     return world.store.read(query)
@@ -217,7 +219,7 @@ def _objection(
     if review.state_at(tx.now) is ReviewState.EXPIRED and review.state.is_open:
         return Objection(f"The deadline {review.deadline} has passed, so it is denied.", "Whoever asked can ask again.")
     if not request.state.is_open:
-        return Objection(f"It is {request.state.value.replace('_', ' ')}; nothing is left to rule on.")
+        return Objection(f"It is {request.state.value}; nothing is left to rule on.", _ENDED.get(request.state, ""))
     if person is None:
         return Objection("Only a person who logged in rules.")
     try:
@@ -298,12 +300,6 @@ def _leaves(document: object, name: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(item, name)
     elif document is not None and document != "":
         yield name, document if isinstance(document, str) else msgspec.json.encode(document).decode()
-
-
-def _is_changed(visit: Visit, review: Review) -> bool:
-    policies = visit.gate.policies
-    known = {rule.id: rule.digest for rule in policies.rules} if review.state.is_open and not review.opened_by else {}
-    return bool(known) and any(known.get(panel.rule) != panel.digest for panel in review.panels)
 
 
 _events_decoder = msgspec.json.Decoder(Event)

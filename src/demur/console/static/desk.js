@@ -142,7 +142,12 @@
     const open = () => {
       source = new EventSource("/reviews/events");
       source.addEventListener("open", () => tell(true));
-      source.addEventListener("error", () => tell(false));
+      source.addEventListener("error", () => {
+        tell(false);
+        if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again itself
+        source = null;
+        setTimeout(() => document.hidden || source || open(), 15000);
+      });
       for (const what of NEWS) {
         source.addEventListener(`governance.review.${what}`, (event) => {
           try {

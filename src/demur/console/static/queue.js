@@ -123,7 +123,12 @@
       news.push(what);
       due ||= setTimeout(refresh, 700);
     },
-    (isLive) => document.documentElement.classList.toggle("is-live", isLive),
+    (isLive) => {
+      document.documentElement.classList.toggle("is-live", isLive);
+      const told = document.getElementById("live-state");
+      told.hidden = false;
+      told.textContent = isLive ? "Live" : "Not live; trying again";
+    },
   );
 
   // ---- views of one's own ----
