@@ -10,6 +10,7 @@ Clauses: S5.4.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,6 @@ class Leaf(msgspec.Struct, frozen=True):
 
     sequence: int
     timestamp: str
-    type: str = ""
     outcome: str = ""
     refusal_category: str = ""
     triggering_policy: str = ""
@@ -73,6 +73,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     subjects: frozenset[str] | None = None
     since: Timestamp | None = None
     until: Timestamp | None = None
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """What the leaf of each such decision holds, as canonical JSON writes it: seen without reading the leaf."""
+        members = (("outcome", self.outcome), ("refusal_category", self.category), ("action", self.action))
+        marks = [f'"{name}":"{text}"' for name, text in members if text]
+        return tuple(
+            mark.encode("utf-8", "replace") for mark in (*marks, f'"{self.rule}"' if self.rule else "") if mark
+        )
 
     def fits(self, leaf: Leaf) -> bool:
         """Whether a decision is one of those, times aside."""
@@ -123,10 +132,11 @@ def search(store: Store, wanted: Wanted, *, before: int | None = None, most: int
     end = high if before is None else min(before, high)
     found: list[Leaf] = []
     place = end
-    for leaf in _downwards(store, max(low, end - MAX_READ), end):
-        if leaf.type == "decision" and wanted.fits(leaf):
+    marks = (_IS_DECISION, *wanted.marks)
+    for record in _records_downwards(store, max(low, end - MAX_READ), end):
+        place = record.sequence
+        if all(mark in record.leaf for mark in marks) and wanted.fits(leaf := _leaves.decode(record.leaf)):
             found.append(leaf)
-        place = leaf.sequence
         if len(found) == most:
             break
     else:
@@ -170,19 +180,22 @@ def history(store: Store, kinds: frozenset[str], *, most: int = 50) -> tuple[tup
 
 def sum_up(store: Store, *, since: Timestamp, until: Timestamp, parts: int) -> Summary:
     """What was decided between two instants, in so many equal parts; raises `StoreError`."""
+    width = max(1, (until.nanos - since.nanos) // parts)
+    edges = [Timestamp(since.nanos + width * number) for number in range(1, parts)]
     low, high = store.read(lambda tx: _bounds(tx, Wanted(since=since, until=until)))
+    # Where each part begins is found by halving: to read the time of every record would cost more than all the rest.
+    begins = store.read(lambda tx: [_first_at(tx, edge, high) for edge in edges])
     first = max(low, high - MAX_READ)
     outcomes: Counter[str] = Counter()
     refused: Counter[tuple[str, str, str]] = Counter()
     bars: list[Counter[str]] = [Counter() for _ in range(parts)]
-    width = max(1, (until.nanos - since.nanos) // parts)
-    for leaf in _downwards(store, first, high):
-        if leaf.type != "decision":
+    for record in _records_downwards(store, first, high):
+        if _IS_DECISION not in record.leaf:
             continue
+        leaf = _leaves.decode(record.leaf)
         outcomes[leaf.outcome] += 1
         if leaf.outcome != Outcome.ALLOW:
-            part = min(parts - 1, max(0, (leaf.at.nanos - since.nanos) // width))
-            bars[part][leaf.refusal_category] += 1
+            bars[bisect_right(begins, record.sequence)][leaf.refusal_category] += 1
             refused[leaf.action_intent.action, leaf.refusal_category, leaf.triggering_policy] += 1
     return Summary(
         since=since,
@@ -195,22 +208,11 @@ def sum_up(store: Store, *, since: Timestamp, until: Timestamp, parts: int) -> S
     )
 
 
-def _downwards(store: Store, first: int, end: int) -> Iterator[Leaf]:
-    """The records from `end`, not included, down to `first`; of those that are no decision only where they stand."""
-    return map(_leaf, _records_downwards(store, first, end))
-
-
 def _records_downwards(store: Store, first: int, end: int) -> Iterator[StoredRecord]:
     while end > first:
         begin = max(first, end - CHUNK)
         yield from reversed(list(store.records(begin, end)))
         end = begin
-
-
-def _leaf(record: StoredRecord) -> Leaf:
-    if _IS_DECISION not in record.leaf:
-        return Leaf(record.sequence, "")
-    return _leaves.decode(record.leaf)
 
 
 def _bounds(tx: Transaction, wanted: Wanted) -> tuple[int, int]:
