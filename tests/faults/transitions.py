@@ -334,13 +334,17 @@ class Torn:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.template = Home.make(self.folder / "template")
         self._in_child(self.template, lambda home: _prepare(home, self.transition))
-        self.before, _ = self._look(self.template.copy(self.folder / "before"))
+        self.before, harm = self._look(self.template.copy(self.folder / "before"))
         self.lines, after = self._perform(self.template.copy(self.folder / "after"), kill_at=0)
-        self.after, _ = self._look(after)
+        self.after, more = self._look(after)
+        self.examples = [f"{self.transition.name}, unharmed: {what}" for what in (*harm, *more)]
 
     def at_lines(self, number: int) -> None:
-        """Killed at so many lines, from all over the transition."""
-        for place in sorted({1 + self.lines * one // number for one in range(number)}):
+        """Killed at so many lines: half of them from all over the transition, half from its end, around the commit."""
+        half, end = number // 2, self.lines // 5
+        places = {1 + self.lines * one // half for one in range(half)}
+        places |= {self.lines - end * one // half for one in range(half)}
+        for place in sorted(places):
             home = self.template.copy(self.folder / "point")
             ack, _ = self._perform(home, kill_at=place)
             self._judge(home, f"line {place} of {self.lines}", is_done=ack < 0)
