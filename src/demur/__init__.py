@@ -7,7 +7,7 @@
         match answer:
             case demur.Grant():     ...  # gate.redeem(answer.token, arguments), act, gate.complete(answer.id, status)
             case demur.Refusal():   ...  # answer.explain(), answer.to_dict()
-            case demur.Deferral():  ...  # answer.review_id waits for a person; answer.wait(seconds) gives what comes of it
+            case demur.Deferral():  ...  # answer.review_id waits for a person; answer.wait(seconds) goes on
 
 `demur.guard` does all of that around a tool function. `demur.connect(url, credential=...)` asks a service instead.
 """
