@@ -14,7 +14,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from demur.core.access import Role
-from tests.browser.browsing import DESK
 from tests.browser.house import PASSWORD, POLICIES, transfer
 
 DEMUR = str(Path(sys.executable).with_name("demur"))
@@ -25,18 +24,18 @@ EVERYTHING = sorted(set(Role) - {Role.CALLER})
 def told(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """What `demur serve` tells when it answers."""
     command = [DEMUR, "serve", "--policies", str(POLICIES), "--home", str(tmp_path / "home")]
-    served = subprocess.Popen([*command, "--bind", "127.0.0.1:0", "--json"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert served.stdout is not None
-        yield json.loads(served.stdout.readline())
-    finally:
-        served.terminate()
-        assert served.wait(30) == 0
+    with subprocess.Popen([*command, "--bind", "127.0.0.1:0", "--json"], stdout=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            yield json.loads(served.stdout.readline())
+        finally:
+            served.terminate()
+    assert served.returncode == 0
 
 
 def test_the_first_administrator_comes_in_by_the_link_and_decides(chromium: Browser, told: dict[str, Any]) -> None:
     (key,), (link,) = told["first_keys"].values(), told["first_links"].values()
-    page = chromium.new_page(viewport=DESK)
+    page = chromium.new_page()
     page.set_default_timeout(10_000)
     page.goto(link)
     page.get_by_label("Password").fill(PASSWORD)
@@ -47,8 +46,8 @@ def test_the_first_administrator_comes_in_by_the_link_and_decides(chromium: Brow
 
     # Rights of reviewers are given, by oneself to oneself too; all of it is recorded, and ends the login.
     page.goto(told["url"] + "/desk/people")
-    form = page.get_by_role("form").filter(has_text="Panels")
-    form.get_by_label("Name").fill("admin")
+    form = page.get_by_role("region", name="Add or change a person")
+    form.get_by_label("Name", exact=True).fill("admin")
     for role in EVERYTHING:
         form.get_by_label(role, exact=True).check()
     form.get_by_label("Panels").fill("payments")
