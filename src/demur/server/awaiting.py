@@ -46,9 +46,9 @@ class Awaiting:
         future.add_done_callback(lambda done: self._note(done, waiter))
         try:
             return await waiter
-        finally:
-            if not future.done():
-                future.cancel()
+        except BaseException:
+            future.cancel()  # which does nothing where it has begun or ended
+            raise
 
     def _sweep(self) -> None:
         """Let go of those that ended, and end those that are late. All wait equally long, so the first is first due."""

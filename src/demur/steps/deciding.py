@@ -96,8 +96,10 @@ def prepare(world: World, active: Active, asked: Asked) -> Prepared:
     learned = dict(active.sources.learn(asked.request, asked.wanted, now)) if asked.wanted else {}
     facts = resolution.fill(asked.request, active.layout, learned, now)
     facts = resolution.with_understood(facts, asked.understands)
-    remedies = None if asked.history else mending.mend(active, decide(facts, active.policies))
-    return Prepared(asked.request, facts, learned, asked.history, remedies)
+    if asked.history:
+        return Prepared(asked.request, facts, learned, asked.history)
+    decision = decide(facts, active.policies)
+    return Prepared(asked.request, facts, learned, (), mending.mend(active, decision), decision)
 
 
 def judge(session: Session, prepared: Prepared) -> Answer:
@@ -149,7 +151,9 @@ def judged(session: Session, prepared: Prepared) -> Judged:
         counted = {path: Learned(_count(session, path, facts), facts.now) for path in prepared.history}
         learned = learned | counted
         facts = resolution.with_learned(facts, session.active.layout, counted)
-    decision, narrowed = decide(facts, session.active.policies), NONE
+    first, policies, narrowed = prepared.decision, session.active.policies, NONE
+    is_same = first is not None and first.facts is facts and first.policy_set is policies
+    decision = first if first is not None and is_same else decide(facts, policies)
     if decision.outcome is Outcome.DEFER:
         rejudge = partial(_rejudge, session, learned)
         if (standing := approving.stand(session, facts, rejudge, tuple(learned))) is not None:
@@ -195,10 +199,11 @@ def _write(session: Session, judged: Judged) -> tuple[Answer, Entry]:
             ties = approving.ties_of(judged.decision, judged.narrowed)
             grant = _grant(judged, ties)
             entry = _record(session, judged, grant)
-            grant = msgspec.structs.replace(grant, token=token_of(session.world, grant.id))
-            _put_grant(session, judged, grant, entry, ties)
+            token = token_of(session.world, grant.id)
+            granted = msgspec.structs.replace(grant, audit_id=_audit_id(session, entry), token=token)
+            _put_grant(session, judged, granted, entry, ties)
             superseding.supersede(session, judged, entry)
-            return evidence.stamped(grant, _audit_id(session, entry), grant.token), entry
+            return granted, entry
         case Outcome.DEFER:
             return _defer(session, judged)
         case Outcome.DENY | Outcome.UNAVAILABLE:

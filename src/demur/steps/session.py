@@ -39,6 +39,8 @@ class Prepared:
     history: tuple[str, ...]
     remedies: Remedies | None = None
     """What leads out of the "no" that these facts give, where they are all known before the lock is taken."""
+    decision: Decision | None = None
+    """What the facts gave by the policies that they were learned for; good for these very facts and policies only."""
 
 
 @dataclass(frozen=True, slots=True)
