@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from demur.core.access import Role
+from demur.server.events import Feed
+from demur.server.routes.reviews import Shown
 from tests.api.desk import Desk, desk, pay
 
 AMOUNTS = iter(range(1_000, 1_000_000))
@@ -123,3 +126,20 @@ def test_a_list_goes_on_page_by_page_past_what_the_store_gives_at_a_time(
             break
     assert len(found) == len(set(found))
     assert opened <= set(found)
+
+
+def test_a_review_as_it_is_shown_is_what_the_documents_say(at: Desk) -> None:
+    shown = at.client.get(f"/reviews/{review(at)}", headers=at.mara).json()
+    assert set(Shown.__struct_fields__) <= set(shown)
+    msgspec.convert(shown, Shown)
+
+
+def test_whoever_follows_their_own_review_is_not_told_who_looks_at_it(at: Desk) -> None:
+    named = review(at)
+    post(at, f"/reviews/{named}/take", at.mara)
+    store = at.gate._world.store
+    found = Feed(store)._read(0, store.read(lambda tx: tx.head.size))
+    mine = [event for event in found if event.review == named]
+    assert [event.is_for(named) for event in mine] == [True, False]
+    assert all(event.is_for("") for event in mine)
+    assert b"governance.review.assigned" in mine[1].text

@@ -435,6 +435,8 @@ class Torn:
 
 def _prepare(home: Home, transition: Transition) -> None:
     with Desk(home) as desk:
+        for name in PEOPLE:  # so that everybody has the same pseudonym in all copies
+            ruling.pseudonym(desk.parts.world, name)
         transition.before(desk)
 
 

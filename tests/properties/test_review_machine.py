@@ -344,12 +344,14 @@ class Desk(RuleBasedStateMachine):
         self.say(case, who, "approve", bound, seconds)
 
     @precondition(lambda self: self.rightful())
-    @rule(data=st.data())
-    def approve_wholly(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), bounds=st.lists(st.sampled_from(BOUNDS), min_size=3, max_size=3))
+    def approve_wholly(self, data: st.DataObject, bounds: list[int]) -> None:
         case, _ = data.draw(st.sampled_from(self.rightful()))
         for who in data.draw(st.permutations(sorted(ROLES))):
             if self.may(case, who, holding=False) is not None:
-                self.say(case, who, "approve", 0, None)
+                self.say(case, who, "approve", bounds[len(case.verdicts) % 3], None)
+        if case.end == "approved":
+            self.put(*case.key)
 
     @precondition(lambda self: self.rightful())
     @rule(data=st.data(), to=st.sampled_from(["gil", "opa", "noa"]), is_first=st.booleans())

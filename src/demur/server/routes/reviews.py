@@ -57,9 +57,21 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     governance_decision: dict[str, Any]
     why_deferred: str
     risk_assessment: dict[str, Any]
+    similar_past_decisions: tuple[dict[str, Any], ...]
+    approval_action: str
+    denial_action: str
+    opened_at: str
     deadline: str
+    timeout_duration: str
+    timeout_action: str
+    estimated_resolution: str | None
+    holder: str
+    held_until: str
+    level: int
     needed: tuple[dict[str, Any], ...]
     rulings: tuple[dict[str, Any], ...]
+    narrows: tuple[dict[str, Any], ...]
+    grant_seconds: int | None
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
