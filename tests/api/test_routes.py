@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from demur.core.access import Role
 from demur.core.ledger import merkle, note, tile
 from demur.core.ledger.proof import Proof
+from demur.server.routes.policies import MAX_PROPOSAL_BYTES
 
 from .serving import HERE, Serving, serving
 
@@ -231,6 +233,31 @@ def test_a_proposal_that_is_none_changes_nothing(files: dict[str, str], status: 
 
     assert answer.status_code == status
     assert not list((pdp.homes["clinic"] / "proposals").glob("new-*"))
+
+
+def test_policies_may_be_larger_than_a_request(pdp: Serving) -> None:
+    author = pdp.add("writer", Role.AUTHOR)
+    rows = {f"ward-{number}": {"beds": 20, "note": "x" * 60} for number in range(3_000)}
+    text = json.dumps(rows)
+    assert 256 * 1024 < len(text) < MAX_PROPOSAL_BYTES
+
+    files = {"p.yaml": "demur: 1\nnamespace: shop\nowner: shop\n", "data/wards.json": text}
+    assert pdp.client.post("/policies/proposals", json={"files": files}, headers=author).status_code == 201
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_proposal_beyond_its_cap_is_not_read(pdp: Serving, *, is_known: bool) -> None:
+    """Nor one of a stranger beyond the cap of every other body."""
+    headers = pdp.add("writer", Role.AUTHOR) if is_known else {"Authorization": "Bearer nobody"}
+    most = MAX_PROPOSAL_BYTES if is_known else 256 * 1024
+    answers = [
+        pdp.client.post(
+            "/policies/proposals", content=b" " * size, headers={**headers, "Content-Type": "application/json"}
+        )
+        for size in (most, most + 1)
+    ]
+
+    assert [answer.status_code for answer in answers] == [400 if is_known else 401, 413]
 
 
 def test_what_was_put_in_force_stays_in_force_after_a_restart(tmp_path: Path) -> None:

@@ -146,11 +146,14 @@ def _is_bound(name: str, schema: Schema) -> bool:
     return fact is not None and fact.bound
 
 
-def parse(raw: bytes | str | Mapping[str, object]) -> dict[str, Value]:
-    """The members of a JSON object within the limits of S1.2, not looked into further; raises `IntakeError`."""
+def parse(raw: bytes | str | Mapping[str, object], *, max_bytes: int = MAX_BYTES) -> dict[str, Value]:
+    """The members of a JSON object within the limits of S1.2, not looked into further; raises `IntakeError`.
+
+    `max_bytes` is for documents that are no requests.
+    """
     if isinstance(raw, Mapping):
         return _members(raw, "")
-    text = _text(raw)
+    text = _text(raw, max_bytes)
     _check_depth(text)
     try:
         document = _STRICT.decode(text)
@@ -164,10 +167,10 @@ def parse(raw: bytes | str | Mapping[str, object]) -> dict[str, Value]:
     return _members(document, "")
 
 
-def _text(raw: bytes | str) -> str:
+def _text(raw: bytes | str, max_bytes: int) -> str:
     size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
-    if size > MAX_BYTES:
-        _fail("", f"at most {MAX_BYTES} bytes", f"{size} bytes")
+    if size > max_bytes:
+        _fail("", f"at most {max_bytes} bytes", f"{size} bytes")
     if isinstance(raw, str):
         return raw
     try:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
+from demur.core import intake
 from demur.errors import DemurError
 from demur.server import authzen, docs, guard, openapi, problems
 from demur.server.oidc import doors
@@ -39,6 +40,11 @@ class Front:
         self.api = api
         self._service = service
         self._limits = service.settings.limits
+        self._caps = {
+            (route.method, route.path): max(route.max_bytes, self._limits.max_body_bytes)
+            for route in ROUTES
+            if route.max_bytes > intake.MAX_BYTES
+        }
         self._hot: dict[tuple[str, str], Answering] = {
             (method, path): answering for method, path, _, answering in authzen.ROUTES if "{" not in path
         }
@@ -74,6 +80,13 @@ class Front:
             _logger.exception("a request could not be answered")
             return problems.broken()
 
+    def _most(self, scope: Scope) -> int:
+        """Bytes that a body may have: more where a route takes more, from somebody whose API key or login we know."""
+        most = self._caps.get((scope["method"], scope["path"]))
+        if most is None or not self._service.identities.recognise(HttpRequest(scope)):
+            return self._limits.max_body_bytes
+        return most
+
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         named = guard.request_id(scope)
 
@@ -84,7 +97,7 @@ class Front:
 
         try:
             # FastAPI would call whatever goes wrong here a malformed body.
-            body = await guard.read_body(scope, receive, self._limits.max_body_bytes)
+            body = await guard.read_body(scope, receive, self._most(scope))
         except DemurError as error:
             await problems.of(error)(scope, receive, send_headed)
             return

@@ -103,6 +103,8 @@ class Route:
     """Parameters of the query: name and what it is."""
     example: Mapping[str, object] | None = None
     """A body that could be sent."""
+    max_bytes: int = intake.MAX_BYTES
+    """How large the body may be, where that is more than the settings allow for all."""
 
     def __post_init__(self) -> None:
         if self.reads is not None:
@@ -128,7 +130,7 @@ class Route:
         sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if sent != "application/json":
             raise IntakeError("", expected="the content type `application/json`", found=f"`{sent[:64]}`")
-        members = intake.parse(await request.body())
+        members = intake.parse(await request.body(), max_bytes=self.max_bytes)
         try:
             return msgspec.convert(members, self.reads)
         except msgspec.ValidationError as error:

@@ -114,7 +114,8 @@ def read(path: Path) -> ServerSettings:
     secret = checked.callbacks.secret_file
     callbacks = msgspec.structs.replace(checked.callbacks, secret_file=str(folder / secret) if secret else "")
     issuers = {name: trust.resolved(issuer, folder) for name, issuer in checked.issuers.items()}
-    return msgspec.structs.replace(checked, tenants=tenants, callbacks=callbacks, issuers=issuers)
+    provider = checked.provider and trust.resolved_provider(checked.provider, folder)
+    return msgspec.structs.replace(checked, tenants=tenants, callbacks=callbacks, issuers=issuers, provider=provider)
 
 
 def check(settings: ServerSettings) -> ServerSettings:

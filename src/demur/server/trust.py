@@ -116,6 +116,13 @@ def resolved(issuer: Issuer, folder: Path) -> Issuer:
     return msgspec.structs.replace(issuer, jwks_file=str(folder / issuer.jwks_file))
 
 
+def resolved_provider(provider: Provider, folder: Path) -> Provider:
+    """The provider with the file of our secret relative to this folder."""
+    if not provider.client_secret_file:
+        return provider
+    return msgspec.structs.replace(provider, client_secret_file=str(folder / provider.client_secret_file))
+
+
 def check_certificates(certificates: Certificates) -> None:
     """Raises `ConfigurationError` where a proxy is no address."""
     for text in certificates.proxies:

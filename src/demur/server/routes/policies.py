@@ -12,6 +12,9 @@ from demur.core.access import Act
 from demur.server.route import Call, Route
 from demur.wiring import proposals
 
+MAX_PROPOSAL_BYTES = 4 << 20
+"""Of a whole folder of documents as JSON, some thousand rules with their tables."""
+
 
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
     """The digest of the policies in force, and the actions that they declare."""
@@ -69,6 +72,7 @@ ROUTES = (
         answers=Version,
         status=201,
         example={"files": {"policies.yaml": "demur: 1\nnamespace: shop\nowner: shop\n"}},
+        max_bytes=MAX_PROPOSAL_BYTES,
     ),
     Route(
         "POST",
