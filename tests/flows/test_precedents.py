@@ -8,6 +8,7 @@ import pytest
 
 from demur.core.personal import MASK
 from demur.core.precedent import Ruled
+from demur.steps.precedents import MAX_COMPARED
 from tests.flows.shop import POLICY, START, open_shop, refund
 
 if TYPE_CHECKING:
@@ -76,6 +77,15 @@ def test_what_was_denied_is_shown_however_many_were_approved_since(shop: Shop) -
     shown = shop.gate.precedents(ask(shop, 60_000), limit=3)
     assert [one.outcome for one in shown] == [Ruled.APPROVED, Ruled.APPROVED, Ruled.DENIED]
     assert shown[-1].review_id == denied
+
+
+def test_a_denial_is_found_behind_more_approvals_than_are_compared(tmp_path: Path) -> None:
+    shop = open_shop(tmp_path)
+    denied = decided(shop, 60_000, "reject", "old")
+    for number in range(MAX_COMPARED + 1):
+        decided(shop, 90_000 + number, subject=f"u{number}")
+    assert shop.gate.precedents(ask(shop, 60_000), limit=1)[0].review_id == denied
+    shop.gate.close()
 
 
 def test_the_subjects_role_counts(shop: Shop) -> None:
