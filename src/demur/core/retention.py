@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from demur.core.record import Json
 
-TYPES = ("blocked", "decision", "glass_used", "inquiry", "review_cancelled", "review_ruled")
+TYPES = ("blocked", "decision", "glass_used", "inquiry", "review_assigned", "review_cancelled", "review_ruled")
 """The types of records whose sealed values can end. Nothing that stands in the state of the gate is sealed in them,
 but for live grants, waiting reviews and quarantines, which are looked at one by one.
 """
