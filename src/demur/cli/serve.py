@@ -49,7 +49,8 @@ def serve(
             terminal.write_json({"url": url, "tenants": tenants, "first_keys": told.keys, "first_links": _links(told)})
             sys.stdout.flush()  # whoever waits for this line reads a pipe
             return
-        terminal.show_pairs({"serving": url, "tenants": ", ".join(tenants), "docs": f"{url}/docs"})
+        pages = {"desk": f"{url}/desk", "docs": f"{url}/docs"}
+        terminal.show_pairs({"serving": url, "tenants": ", ".join(tenants), **pages})
         for tenant, key in told.keys.items():
             typer.echo(f"API key  {key}")
             typer.echo(f"  shown once: caller `first` of tenant `{tenant}` may evaluate, for every subject")
