@@ -218,7 +218,8 @@ def test_where_reviewers_cannot_be_read_nothing_is_shown(shop: Shop, monkeypatch
 def test_where_the_policies_of_then_are_gone_nothing_is_shown(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = asked(shop)
     monkeypatch.setattr(explaining, "decode_compiled", failing)
-    explaining._documents.cache_clear()
+    explaining.documents_of.cache_clear()
+    explaining._built.cache_clear()
     with pytest.raises((LedgerError, StoreError)):
         reveal(shop, answer, "subject.id")
 

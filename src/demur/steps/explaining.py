@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from demur.core.policy.document import Documents
     from demur.core.policy.explanation import Explanation
     from demur.core.resolution import Facts
-    from demur.ports import StoredRecord, Transaction
+    from demur.ports import StoredRecord, Transaction, Zones
     from demur.steps.world import World
 
 DECISION = "decision"
@@ -102,12 +102,18 @@ def policies_of(world: World, tx: Transaction, digest: str) -> PolicySet:
     raw = tx.find_blob(digest)
     if raw is None:
         raise LedgerError(f"the policies `{digest[:80]}` were not kept")
-    return PolicySet.build(_documents(raw), world.zones)
+    return _built(raw, world.zones)  # type: ignore[arg-type]  # zones are compared by identity
 
 
 @lru_cache(maxsize=4)
-def _documents(raw: bytes) -> Documents:
+def documents_of(raw: bytes) -> Documents:
+    """Policies as they were kept, compiled; raises `LedgerError` where they cannot be read."""
     try:
         return decode_compiled(raw)
     except CompiledError as error:
         raise LedgerError(f"policies that were kept cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _built(raw: bytes, zones: Zones) -> PolicySet:
+    return PolicySet.build(documents_of(raw), zones)

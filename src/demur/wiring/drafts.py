@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from demur.core.policy.compiled import CompiledError, decode_compiled
 from demur.core.terms import Timestamp, parse_timestamp
-from demur.errors import LedgerError
+from demur.steps import explaining
 from demur.wiring import proposals
 from demur.wiring.policies import load_policies
 
@@ -88,10 +87,7 @@ def documents(parts: Parts, digest: str) -> Documents | None:
     if raw is None:
         folder = folder_of(parts, digest)
         return None if folder is None else load_policies(folder, cache=parts.settings.home)
-    try:
-        return decode_compiled(raw)
-    except CompiledError as error:
-        raise LedgerError(f"policies that were kept cannot be read: {error}") from error
+    return explaining.documents_of(raw)
 
 
 @contextmanager

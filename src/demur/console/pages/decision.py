@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from demur.steps.explaining import Opened
     from demur.steps.revealing import Revealed
 
+MAX_RULES = 200
+"""Rules of one decision that a page shows, those that decided first."""
 _TONES = {Outcome.ALLOW.value: "good", Outcome.DENY.value: "bad", Outcome.DEFER.value: "warn"}
 _WORDS = {Outcome.ALLOW.value: "Allowed", Outcome.DENY.value: "Refused", Outcome.DEFER.value: "Sent to a person"}
 
@@ -76,7 +78,8 @@ async def _shown(visit: Visit, revealed: Revealed | None) -> Response:
         picture=pictures.path(_stages(opened, rules), title=f"The path of decision {sequence}"),
         asked=_asked(opened, revealed),
         facts=_facts(opened, revealed),
-        rules=rules,
+        rules=rules[:MAX_RULES],
+        count=len(rules),
         withheld=sorted(opened.withheld & {path for rule in rules for path in tracing.reads(rule)}),
         revealed=revealed,
         may_reveal=visit.may(Act.REVEAL),

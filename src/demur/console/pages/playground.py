@@ -23,6 +23,7 @@ from demur.core.access import Act
 from demur.core.decision import explain
 from demur.core.intake import Caller
 from demur.core.personal import Protection
+from demur.core.resolution import Learned
 from demur.core.schema import BUILT_IN, REQUEST
 from demur.core.terms import Audience, Missing, Outcome, to_json
 from demur.errors import ConfigurationError, IntakeError, PolicyError
@@ -120,10 +121,11 @@ def _shown(visit: Visit, given: Mapping[str, str], *, status: int = 200, **more:
 
 
 def _result(decision: Decision, explained: Explanation, refusal: Refusal | None, *, masks: bool) -> dict[str, object]:
+    hidden = (decision, explained) if masks else None
     return {
         "rules": tracing.rules(explained, decision),
         "facts": [_item(seen, decision, masks=masks) for _, seen in sorted(explained.facts.items())],
-        "told": [] if refusal is None else [_told(refusal, audience) for audience in Audience],
+        "told": [] if refusal is None else [_told(refusal, audience, hidden) for audience in Audience],
     }
 
 
@@ -144,16 +146,20 @@ def _item(seen: Seen, decision: Decision, *, masks: bool) -> Item:
     return msgspec.structs.replace(told, text=tracing.text(to_json(seen.state)))
 
 
-def _told(refusal: Refusal, audience: Audience) -> dict[str, object]:
-    document = refusal.to_dict(audience=audience)
-    context = document["context"]
+def _told(refusal: Refusal, audience: Audience, hidden: tuple[Decision, Explanation] | None) -> dict[str, object]:
+    context = refusal.to_dict(audience=audience)["context"]
     assert isinstance(context, dict)
-    return {
-        "audience": audience.value,
+    told: object = {
         "why": refusal.why(audience=audience),
         "step": refusal.next_step(audience=audience),
         "refusal": context["refusal"],
     }
+    if hidden is not None:
+        decision, explained = hidden
+        learned = {path: Learned(seen.state, seen.at) for path, seen in explained.facts.items()}
+        told = personal.masked(told, decision.facts.request, decision.policy_set.schema, learned)
+    assert isinstance(told, dict)
+    return {"audience": audience.value, **told}
 
 
 PAGES = (
