@@ -5,6 +5,7 @@ calls       a gate whose system calls fail or kill it (needs strace)
 power       the disk as a power cut at any moment could leave it (needs strace)
 postgres    PostgreSQL stopped at once, and connections cut at COMMIT
 model       every state of a small model of the protocol
+reviews     a process killed between any two steps of every transition of a review (system calls need strace)
 all         all of these, and a table at the end
 table       the table of the runs so far
 """
@@ -23,6 +24,7 @@ from tests.faults.kills import Slaughter
 from tests.faults.model import Bounds, explore
 from tests.faults.power import Blackout
 from tests.faults.reports import Report, table
+from tests.faults.transitions import TRANSITIONS, Torn
 
 EVERY = 20
 """After so many points the counts are told."""
@@ -93,6 +95,22 @@ def model(options: argparse.Namespace) -> bool:
     return report.keep(counts, [" / ".join((found.fault, *found.trace))] if found.fault else [], is_done=True)
 
 
+def reviews(options: argparse.Namespace) -> bool:
+    """Every transition of a review, killed at so many lines and at every call that writes; whether all was sound."""
+    report = Report(options.out, options.name)
+    counts: Counter[str] = Counter()
+    examples: list[str] = []
+    for transition in TRANSITIONS:
+        torn = Torn(options.folder, transition)
+        torn.at_lines(options.number)
+        if is_possible():
+            torn.at_calls()
+        counts += torn.counts
+        examples += torn.examples
+        report.keep(counts, examples)
+    return report.keep(counts, examples, is_done=True)
+
+
 def everything(options: argparse.Namespace) -> bool:
     """All runs in their long form, one after the other, then the table."""
     commands = (
@@ -102,6 +120,7 @@ def everything(options: argparse.Namespace) -> bool:
         ("power", "power", "--number", "100000"),
         ("postgres", "--number", "1000"),
         ("model", "model", "--number", "2", "--records", "4"),
+        ("reviews", "reviews", "--number", "24"),
     )
     outcomes = [run(["--out", str(options.out), *command]) for command in commands]
     sys.stdout.write(table(options.out))
@@ -125,7 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, default=Path("faults"), help="folder for the counts")
     commands = parser.add_subparsers(required=True)
-    for function, number in ((kills, 5_000), (calls, 1_000), (power, 100_000), (postgres, 1_000), (model, 1)):
+    for function, number in (
+        (kills, 5_000),
+        (calls, 1_000),
+        (power, 100_000),
+        (postgres, 1_000),
+        (model, 1),
+        (reviews, 16),
+    ):
         command = commands.add_parser(function.__name__)
         if function is not postgres:
             command.add_argument("name", help="of the run, and of its file", nargs="?", default=function.__name__)

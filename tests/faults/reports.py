@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HARM = ("lost", "duplicated", "reordered", "unallowed")
 """One of these in any run is a failure; so is `stuck`, `strange` and `torn` where a run knows of them."""
-FAILURES = (*HARM, "stuck", "strange", "torn", "faults")
+FAILURES = (*HARM, "stuck", "strange", "torn", "disagree", "twice", "faults")
 SHOWN = ("acknowledged", "executed", *HARM)
 POINTS = {
     "kills-memory": (("kills",), "kills -9, homes in memory"),
@@ -25,6 +25,7 @@ POINTS = {
     "postgres-stops": (("stops",), "immediate stops"),
     "postgres-cuts": (("cut-before", "cut-after"), "connections cut at COMMIT"),
     "model": (("states",), "states of the model"),
+    "reviews": (("points",), "kills -9 within transitions of reviews"),
 }
 """What is counted in each run, and what it is."""
 
