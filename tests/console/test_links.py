@@ -144,19 +144,36 @@ def test_forged_foreign_ended_and_unknown_links_all_lead_to_the_same_page(at: De
     assert mara.get(path).status_code == 200
 
 
+class Later:
+    """The same store, at the deadline."""
+
+    def __init__(self, tx: Any, now: Timestamp) -> None:
+        self._tx, self.now = tx, now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+
+def test_a_link_ends_after_a_while_also_where_the_review_waits_longer(
+    at: Desk, mara: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "MAX_SECONDS", 60)
+    review = at.defer(pay(70_110))
+    token = link(at, review).removeprefix("/desk/links/")
+
+    def later(tx: Any) -> list[bool]:
+        opened = ruling.decode(tx.find_review(review)).opened_at
+        found = [linking.find(world(at), Later(tx, opened.plus(seconds)), token, "mara") for seconds in (58, 61)]
+        return [one is not None for one in found]
+
+    assert world(at).store.read(later) == [True, False]
+    assert mara.get(f"/desk/links/{token}").status_code == 200
+
+
 def test_a_link_ends_with_the_deadline_and_with_the_review(at: Desk, mara: Browser) -> None:
     review = at.defer(pay(70_107))
     path = link(at, review)
     token = path.removeprefix("/desk/links/")
-
-    class Later:
-        """The same store, at the deadline."""
-
-        def __init__(self, tx: Any, now: Timestamp) -> None:
-            self._tx, self.now = tx, now
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._tx, name)
 
     def at_the_deadline(tx: Any) -> Any:
         deadline = tx.find_review(review).deadline
