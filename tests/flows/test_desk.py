@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+WAIT = 60
 FRIDAY = parse_timestamp("2026-11-20T09:00:00Z")
 DESK = """
 desk:
@@ -391,3 +393,19 @@ def test_the_queue_tells_how_long_the_oldest_waits(office: Office) -> None:
     found = office.gate.queue()
     assert (found.reviews, found.oldest_seconds, found.by_risk) == (2, 90.0, {"low": 1, "medium": 1})
     assert (found.is_peak, found.held) == (True, 0)
+
+
+def test_a_running_gate_does_it_by_itself(tmp_path: Path) -> None:
+    office = open_office(tmp_path, home=tmp_path / "home")
+    deferral = pay(office, 1)
+    office.settings = replace(office.settings, desk_seconds=0.05)
+    office.reopen()
+    end = time.monotonic() + WAIT
+    while not holder(office, deferral.review_id):
+        assert time.monotonic() < end, "nobody was assigned"
+        time.sleep(0.02)
+    office.gate.close()
+    reader = open_reader(tmp_path / "home")
+    leaves = [json.loads(record.leaf) for record in reader.records()]
+    reader.close()
+    assert [leaf["cause"] for leaf in leaves if leaf["type"] == "review_assigned"] == ["routed"]
