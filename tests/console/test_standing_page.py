@@ -124,9 +124,9 @@ def test_it_is_not_granted_without_a_reason_or_the_role(a_desk: Desk, mara: Brow
 
 def test_it_is_proposed_from_what_people_approved(a_desk: Desk, mara: Browser) -> None:
     for number in range(4):
-        done = a_desk.defer(pay(600 + number, subject="bertil-17", account="DE02-GEHEIM"))
+        done = a_desk.defer(pay(600 + 2 * number, subject="bertil-17", account="DE02-GEHEIM"))
         assert mara.post(f"/desk/reviews/{done}/rule", verdict="approve", reason="checked").status_code == 303
-    waiting = a_desk.defer(pay(602, subject="bertil-17", account="DE02-GEHEIM"))
+    waiting = a_desk.defer(pay(602, invoice="i-1004", subject="bertil-17", account="DE02-GEHEIM"))
     page = mara.get(f"{HOME}/new?review={waiting}")
     told = text_of(page)
     assert "Approved within 4 Denied within 0 This review lies within" in told
