@@ -41,6 +41,7 @@ def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
         "digest": version,
         "version": version,
         "name": "mara",
+        "last": alike[-1] if alike else "none",
         "alike": "&review=".join(alike[:5]),
         "link": link(house, waiting[-1].id, tenant) if waiting else "none",
         **dict.fromkeys(("stop_id", "opening_id", "key", "standing", "delegation"), "none"),
@@ -73,7 +74,7 @@ def places(house: House) -> list[Place]:
     ]
 
 
-QUERIES = {"/desk/bulk": "?review={alike}"}
+QUERIES = {"/desk/bulk": "?review={alike}", "/desk/standing/new": "?review={last}"}
 """What an address cannot do without."""
 TAKEN_AWAY = frozenset({"/desk/ledger/proof"})
 """What is a file, not a page."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from demur.core.access import Role
-from tests.browser.house import House, Person, hurry, transfer
+from tests.browser.house import TENANTS, House, Person, hurry, transfer
 
 DAYS = 86_400.0
 START = -1.5 * DAYS
@@ -56,6 +56,7 @@ def tell(house: House) -> None:
     house.clock.advance(-house.clock.ahead - 2_950)
     _today(house, mara)
     _levers(house, olga)
+    _ahead(house, olga, mara, tarek)
 
 
 def _past(house: House, mara: Person, tarek: Person) -> None:
@@ -121,3 +122,16 @@ def _levers(house: House, olga: Person) -> None:
     house.call("POST", "/levers/stops", credential, actions=["delete_*"], reason="the archive is being moved this week")
     body = {"caller": "agent:assistant", "subject": {"type": "user", "id": "omar"}, "session": ""}
     house.call("POST", "/sessions/quarantine", credential, reason="asks for the same transfer all night", **body)
+
+
+def _ahead(house: House, olga: Person, mara: Person, tarek: Person) -> None:
+    """A role that is lent, and an approval of what comes again and again."""
+    gate = house.service.tenants.gate(TENANTS[0])
+    until = house.clock.now().plus(4 * DAYS)
+    gate.delegate(to=tarek.name, until=until, credential=house.credential(mara), reason="on leave until Thursday")
+    for month in ("January", "February", "March"):
+        rent = house.defer(transfer(55_000, payee="Hausverwaltung Öz", memo=f"rent for {month}", resource="acc-rent"))
+        house.rule(rent, mara, "approve", "the rent, as every month")
+    waiting = house.defer(transfer(55_000, payee="Hausverwaltung Öz", memo="rent for April", resource="acc-rent"))
+    scope = gate.standing_propose(waiting).scope
+    gate.standing_grant(scope, credential=house.credential(olga), reason="the rent does not change before summer")

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -56,8 +57,10 @@ def reviews() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, policies: Path, reviews: dict[str, str]) -> Iterator[House]:
     with house(tmp_path_factory.mktemp("house"), policies) as opened:
-        for vector in VECTORS:
-            reviews[vector.name] = opened.defer(hostile(vector))
+        opened.program()
+        with ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda vector: opened.defer(hostile(vector)), VECTORS)
+            reviews.update(zip((vector.name for vector in VECTORS), found, strict=True))
         _rulings(opened)
         _levers(opened)
         yield opened
@@ -91,6 +94,9 @@ def _levers(home: House) -> None:
     home.call("POST", "/levers/glass", credential, subject=subject, actions=["dispense"], reason=text)
     held = {"caller": "agent:<script>window.__ran=1</script>", "subject": subject, "session": "<b onclick=1>{{7*7}}"}
     home.call("POST", "/sessions/quarantine", credential, reason=text, **held)
+    until = home.clock.now().plus(3_600)
+    gate = home.service.tenants.gate("harbour")
+    gate.delegate(to="mara", until=until, credential=home.credential(mallory(home)), reason=text)
 
 
 def mallory(home: House) -> Person:
