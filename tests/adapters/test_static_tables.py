@@ -23,7 +23,7 @@ WARDS = "i-1: {beds: 20, open: true, name: A3}\ni-2: {beds: many}\n"
 TYPES = {"resource.beds": INT, "resource.open": BOOL, "resource.name": STRING}
 
 
-def opened(folder: Path, *, look_seconds: float = 0.0, **settings: Value) -> DeclaredSources:
+def opened(folder: Path, look_seconds: float = 0.0, /, **settings: Value) -> DeclaredSources:
     source = Source(name="wards", kind="static", settings=settings)
     declared = schema(source, TYPES, optional=frozenset({"resource.name"}))
     return open_sources(declared, {"static": StaticOpener(folder, look_seconds=look_seconds)})
@@ -160,7 +160,7 @@ def test_a_claim_cannot_choose_the_row(tmp_path: Path) -> None:
 
 def test_a_file_is_not_looked_at_for_every_question(tmp_path: Path) -> None:
     (tmp_path / "wards.yaml").write_text(WARDS)
-    seldom = opened(tmp_path, look_seconds=3_600, file="wards.yaml", key="resource.id")
+    seldom = opened(tmp_path, 3_600, file="wards.yaml", key="resource.id")
     learn(seldom, "resource.beds")
     (tmp_path / "wards.yaml").write_text("i-1: {beds: 21}\n")
 

@@ -147,10 +147,7 @@ def _is_bound(name: str, schema: Schema) -> bool:
 
 
 def parse(raw: bytes | str | Mapping[str, object], *, max_bytes: int = MAX_BYTES) -> dict[str, Value]:
-    """The members of a JSON object within the limits of S1.2, not looked into further; raises `IntakeError`.
-
-    `max_bytes` is for documents that are no requests.
-    """
+    """The members of a JSON object within the limits of S1.2; raises `IntakeError`. Only requests have `MAX_BYTES`."""
     if isinstance(raw, Mapping):
         return _members(raw, "")
     text = _text(raw, max_bytes)
