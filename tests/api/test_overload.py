@@ -126,6 +126,7 @@ class Line(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     del receive
     if scope["path"] == "/full":
