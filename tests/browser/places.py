@@ -44,7 +44,7 @@ def parameters(house: House, tenant: str = TENANTS[0]) -> dict[str, str]:
         "last": alike[-1] if alike else "none",
         "alike": "&review=".join(alike[:5]),
         "link": link(house, waiting[-1].id, tenant) if waiting else "none",
-        **dict.fromkeys(("stop_id", "opening_id", "key", "standing", "delegation"), "none"),
+        **dict.fromkeys(("stop_id", "opening_id", "key", "standing", "standing_id", "delegation"), "none"),
     }
 
 

@@ -98,12 +98,17 @@ def test_nobody_of_another_house_sees_anything(served: Served, page: Page) -> No
         assert found.status_code in ({404} if page.method == "GET" else {400, 404}), found.text
 
 
+def done(home: House) -> int:
+    """Records of what somebody did; the gate's own pulse goes on."""
+    return len([leaf for leaf in home.records() if leaf["type"] not in {"heartbeat", "canary"}])
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.method == "POST"], ids=lambda page: f"{page.method} {page.path}"
 )
 def test_nothing_is_done_for_a_form_that_is_not_ours(served: Served, page: Page) -> None:
     """No token, the token of another login, or the right one sent from another site."""
-    login, size = served.logins[OURS, "everything"], len(served.home.records())
+    login, before = served.logins[OURS, "everything"], done(served.home)
     others = cookies.token(served.logins[OTHER, "everything"])
     told = [
         served.ask(page, login, token=""),
@@ -115,7 +120,7 @@ def test_nothing_is_done_for_a_form_that_is_not_ours(served: Served, page: Page)
     ]
 
     assert [found.status_code for found in told] == [403] * len(told)
-    assert len(served.home.records()) == size
+    assert done(served.home) == before
 
 
 def test_a_person_of_the_house_does_see_it(served: Served) -> None:
