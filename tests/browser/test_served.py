@@ -44,7 +44,7 @@ def test_the_first_administrator_comes_in_by_the_link_and_decides(chromium: Brow
     _log_in(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("Queue")
 
-    # Rights of reviewers are given, by oneself to oneself too; all of it is recorded, and ends the login.
+    # Rights of reviewers are given, by oneself to oneself too; all of it is recorded, and the login ends within moments.
     page.goto(told["url"] + "/desk/people")
     form = page.get_by_role("region", name="Add or change a person")
     form.get_by_label("Name", exact=True).fill("admin")
@@ -61,6 +61,7 @@ def test_the_first_administrator_comes_in_by_the_link_and_decides(chromium: Brow
         timeout=30,
     ).json()
     review = asked["context"]["deferral"]["review_id"]
+    page.context.clear_cookies()
     page.goto(f"{told['url']}/desk/reviews/{review}")
     _log_in(page)
     page.wait_for_url(f"**/desk/reviews/{review}")
