@@ -228,6 +228,24 @@ def test_lender_and_delegate_are_one_person_of_a_quorum(two: Shop) -> None:
     assert {state(two, review), state(two, other)} == {"pending_review"}
 
 
+def test_whoever_was_erased_and_comes_back_is_no_second_person(two: Shop) -> None:
+    otto = two.parts.book.add("otto", ["operator"])
+    review = defer(two)
+    approve(two, review, two.manager)
+    two.gate.erase("reviewer:mara", credential=otto, reason="she left")
+    assert approve(two, review, two.manager).state is ReviewState.PENDING
+    assert approve(two, review, manager(two, "noa")).state is ReviewState.APPROVED
+
+
+def test_what_was_said_in_the_place_of_somebody_erased_counts_no_more(two: Shop) -> None:
+    gil, otto = two.parts.book.add("gil", ["guest"]), two.parts.book.add("otto", ["operator"])
+    two.gate.delegate(to="gil", until=START.plus(600), credential=two.manager, reason="lunch")
+    review = defer(two)
+    approve(two, review, gil)
+    two.gate.erase("reviewer:mara", credential=otto, reason="she left")
+    assert approve(two, review, two.manager).state is ReviewState.PENDING
+
+
 def test_nobody_has_two_verdicts_be_it_in_two_places(two: Shop) -> None:
     gil, noa = two.parts.book.add("gil", ["guest"]), manager(two, "noa")
     for lender in (two.manager, noa):

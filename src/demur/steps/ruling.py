@@ -23,7 +23,7 @@ from demur.core.refusal import Refusal
 from demur.core.review import OPEN, Deferral, Review, ReviewState, Ruling, Verdict
 from demur.core.terms import Audience, Duration
 from demur.errors import ForgottenError, LedgerError, RulingError
-from demur.steps import approving, delegating, precedents
+from demur.steps import approving, attributing, delegating, precedents
 from demur.steps.precedents import Precedent
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def rule(
     found = find_open(session, review_id)
     if isinstance(found, RulingError):
         return found
-    row, before = found
+    row, before = found[0], attributing.attributable(session.tx, session.world.vault, found[1])
     try:
         authority, after = _ruled(session, row, before, reviewer, said, lent)
     except RulingError as error:
