@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from demur.core.precedent import Case
     from demur.core.scope import Number
-    from demur.core.terms import State
+    from demur.core.terms import State, Value
 
 MAX_VALUES = 8
 """Different values that are listed one by one; more of them are free."""
@@ -84,9 +84,10 @@ def _bound(states: Sequence[State]) -> tuple[Bound, str]:
         return bound, f"{_range(bound)}, as approved"
     if any(isinstance(value, str) and len(value.split()) > 1 for value in known):
         return Bound(is_free=True, may_be_absent=may_be_absent), "written in sentences, so left free"
-    different = []
+    different: list[Value] = []
     for value in known:
-        if value not in different:
+        # `False == 0`, yet they are different values.
+        if not any(type(value) is type(one) and value == one for one in different):
             different.append(value)
     if len(different) > MAX_VALUES:
         return Bound(is_free=True, may_be_absent=may_be_absent), f"{len(different)} different values, so left free"
