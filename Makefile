@@ -26,6 +26,7 @@ setup: $(VENV)/.dev ## Install everything that development needs, from the lock 
 
 demo: $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.runtime) ## See the whole story in real output, about a minute from nothing
 	@$(BIN)/demur demo
+	@echo '   `demur` is $(BIN)/demur here'
 
 check: $(VENV)/.dev ## Format, lint, types, contracts and fast tests, in less than a minute
 	$(BIN)/ruff format --check .
